@@ -1,0 +1,127 @@
+//! What bounds the waits of a stack besides their own deadlines: the enclosing `timeout`s and `shield`s.
+//!
+//! Owns one word for each OS thread, the innermost frame of the stack that runs now. A frame lives on the stack of the
+//! function that set it and is linked to the one around it; since functions nest, so do frames. A fiber takes its word
+//! with it when it is switched out ([`crate::fiber`] saves and restores it), so a deadline never ends somebody else's wait.
+//!
+//! A generator or greenlet is also bound by what encloses its driver or parent *now*: its outermost frame is a link to the
+//! place where those keep their own innermost frame.
+
+use crate::clock::Instant;
+use core::cell::Cell;
+use core::marker::PhantomPinned;
+use core::pin::Pin;
+use core::ptr;
+
+/// The innermost frame of a stack; null when there is none.
+pub(crate) type Head = *const Frame;
+
+thread_local! {
+    static HEAD: Cell<Head> = const { Cell::new(ptr::null()) };
+    /// The number of the last timeout of this OS thread: tells nested ones apart.
+    static LAST_ID: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Names one call of `timeout`; unique on its OS thread, which is as far as its unwinding can travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeoutId(u64);
+
+/// One bound on the waits inside a function call.
+pub(crate) struct Frame {
+    kind: Kind,
+    /// The frame around this one; null at the bottom of the stack.
+    outer: Cell<Head>,
+    _pinned: PhantomPinned,
+}
+
+enum Kind {
+    /// Every wait inside ends at the instant.
+    Timeout(TimeoutId, Instant),
+    /// Nothing outside of this frame ends a wait inside of it.
+    Shield,
+    /// Bottom of a generator or greenlet: go on with the frames of its driver or parent.
+    Link(*const Cell<Head>),
+}
+
+/// What the frames of the running stack say, taken together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The earliest enclosing deadline and whose it is (the outermost of equal ones); `None` when there is none.
+    pub(crate) timeout: Option<(Instant, TimeoutId)>,
+    /// Whether a kill must wait.
+    pub(crate) shielded: bool,
+}
+
+impl Limits {
+    /// The limits of the stack that runs now.
+    pub(crate) fn now() -> Limits {
+        let mut limits = Limits { timeout: None, shielded: false };
+        let mut head = HEAD.get();
+        // SAFETY: a frame is unlinked before its stack frame ends (`enclose`), and stacks are unwound or leaked, never freed
+        // under a live frame; a link's cell outlives the body that `inherit` bounds.
+        while let Some(frame) = unsafe { head.as_ref() } {
+            match frame.kind {
+                Kind::Timeout(id, at) => {
+                    if limits.timeout.is_none_or(|(earliest, _)| at <= earliest) {
+                        limits.timeout = Some((at, id));
+                    }
+                    head = frame.outer.get();
+                }
+                Kind::Shield => {
+                    limits.shielded = true;
+                    break;
+                }
+                // SAFETY: as above.
+                Kind::Link(of) => head = unsafe { &*of }.get(),
+            }
+        }
+        limits
+    }
+}
+
+/// Exchanges the running stack's innermost frame; for the switch itself.
+#[inline]
+pub(crate) fn replace(head: Head) -> Head {
+    HEAD.replace(head)
+}
+
+/// The running stack's innermost frame.
+#[inline]
+pub(crate) fn head() -> Head {
+    HEAD.get()
+}
+
+/// Runs `f`; its waits end at `at`, which makes them fail with the id that `f` is given.
+pub(crate) fn with_timeout<T>(at: Instant, f: impl FnOnce(TimeoutId) -> T) -> T {
+    let id = TimeoutId(LAST_ID.get() + 1);
+    LAST_ID.set(id.0);
+    enclose(Kind::Timeout(id, at), || f(id))
+}
+
+/// Runs `f`; nothing outside ends its waits.
+pub(crate) fn with_shield<T>(f: impl FnOnce() -> T) -> T {
+    enclose(Kind::Shield, f)
+}
+
+/// Runs `body` at the bottom of a fiber's stack; its waits are bound by the frames that `of` holds at the time of each.
+///
+/// # Safety
+///
+/// `of` must stay valid until this returns or unwinds, and hold a head that is valid whenever `body` runs.
+pub(crate) unsafe fn inherit<T>(of: *const Cell<Head>, body: impl FnOnce() -> T) -> T {
+    enclose(Kind::Link(of), body)
+}
+
+fn enclose<T>(kind: Kind, f: impl FnOnce() -> T) -> T {
+    struct Unlink<'a>(Pin<&'a Frame>);
+    impl Drop for Unlink<'_> {
+        fn drop(&mut self) {
+            debug_assert!(ptr::eq(HEAD.get(), &*self.0), "a frame of limits was left out of order");
+            HEAD.set(self.0.outer.get());
+        }
+    }
+    let frame = core::pin::pin!(Frame { kind, outer: Cell::new(HEAD.get()), _pinned: PhantomPinned });
+    HEAD.set(&raw const *frame);
+    let _unlink = Unlink(frame.as_ref());
+    f()
+}
