@@ -1,1 +1,5 @@
-//! Placeholder until its programs arrive.
+//! The parts of Osier's example programs that are more than a few lines: each is one room, and the programs in
+//! `src/bin` stay short enough to read in one sitting.
+#![forbid(unsafe_code)]
+
+pub mod http;
