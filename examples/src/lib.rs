@@ -2,4 +2,6 @@
 //! `src/bin` stay short enough to read in one sitting.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod http;
+pub mod server;

@@ -52,6 +52,13 @@ pub trait Socket {
     /// If the socket refuses.
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
+    /// True: what is written is sent at once, and not held back to be sent with what follows.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is broken.
+    fn set_nodelay(&self, nodelay: bool) -> io::Result<()>;
+
     /// Ends one direction or both.
     ///
     /// # Errors
@@ -78,6 +85,10 @@ impl<S: Socket> Socket for Arc<S> {
         (**self).set_write_timeout(timeout)
     }
 
+    fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        (**self).set_nodelay(nodelay)
+    }
+
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         (**self).shutdown(how)
     }
@@ -102,6 +113,10 @@ macro_rules! socket {
 
             fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
                 <$type>::set_write_timeout(self, timeout)
+            }
+
+            fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+                <$type>::set_nodelay(self, nodelay)
             }
 
             fn shutdown(&self, how: Shutdown) -> io::Result<()> {
