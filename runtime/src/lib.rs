@@ -12,16 +12,31 @@ mod fiber;
 mod inbox;
 #[allow(unsafe_code, reason = "frames on the stack, linked by pointer")]
 mod limits;
+mod offload;
+mod os_thread;
 #[allow(unsafe_code, reason = "moves a suspended stack between OS threads")]
 mod panic_count;
+mod park;
 mod primitive;
+mod reactor;
+#[allow(unsafe_code, reason = "suspends stacks; lends a main body's borrows to its green thread")]
+mod scheduler;
 #[allow(unsafe_code, reason = "maps memory")]
 mod stack;
 #[allow(unsafe_code, reason = "calls libc")]
 mod sys;
+#[allow(unsafe_code, reason = "cells that belong to one worker")]
+mod task;
+mod timer;
+mod wait_queue;
 
-/// What std's `time` has.
-pub mod time {
-    pub use crate::clock::{Clock, FakeClock, Instant, MachineClock};
-    pub use core::time::Duration;
-}
+pub mod sync;
+#[allow(unsafe_code, reason = "lends a scope's borrows to its green threads")]
+pub mod thread;
+pub mod time;
+
+pub use crate::offload::offload;
+pub use crate::scheduler::{
+    Builder, Deadlock, Entered, Handle, Policy, Ready, Runtime, SeededRandom, Waiting, run,
+};
+pub use crate::thread::{shield, sleep, spawn, spawn_local, yield_now};

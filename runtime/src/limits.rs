@@ -31,6 +31,8 @@ pub(crate) struct Frame {
     kind: Kind,
     /// The frame around this one; null at the bottom of the stack.
     outer: Cell<Head>,
+    /// Made by a destructor of a stack that unwinds.
+    unwinding: bool,
     _pinned: PhantomPinned,
 }
 
@@ -53,13 +55,25 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The limits of the stack that runs now.
+    /// The limits of the stack that runs now. While it unwinds, nothing that was set before ends a wait.
+    #[inline]
     pub(crate) fn now() -> Limits {
-        let mut limits = Limits { timeout: None, shielded: false };
-        let mut head = HEAD.get();
+        let unwinding = std::thread::panicking();
+        let head = HEAD.get();
+        if head.is_null() {
+            return Limits { timeout: None, shielded: unwinding };
+        }
+        Limits::of(head, unwinding)
+    }
+
+    fn of(mut head: Head, unwinding: bool) -> Limits {
+        let mut limits = Limits { timeout: None, shielded: unwinding };
         // SAFETY: a frame is unlinked before its stack frame ends (`enclose`), and stacks are unwound or leaked, never freed
         // under a live frame; a link's cell outlives the body that `inherit` bounds.
         while let Some(frame) = unsafe { head.as_ref() } {
+            if unwinding && !frame.unwinding {
+                break;
+            }
             match frame.kind {
                 Kind::Timeout(id, at) => {
                     if limits.timeout.is_none_or(|(earliest, _)| at <= earliest) {
@@ -120,7 +134,12 @@ fn enclose<T>(kind: Kind, f: impl FnOnce() -> T) -> T {
             HEAD.set(self.0.outer.get());
         }
     }
-    let frame = core::pin::pin!(Frame { kind, outer: Cell::new(HEAD.get()), _pinned: PhantomPinned });
+    let frame = core::pin::pin!(Frame {
+        kind,
+        outer: Cell::new(HEAD.get()),
+        unwinding: std::thread::panicking(),
+        _pinned: PhantomPinned,
+    });
     HEAD.set(&raw const *frame);
     let _unlink = Unlink(frame.as_ref());
     f()

@@ -4,7 +4,7 @@
 //! the crate `osier-loom-tests` can compile the very same files against loom's types. Here it is core and std.
 
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Locks, ignoring poison: no code of the runtime can panic while it holds one of these locks.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,6 +4,9 @@ use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io;
 
+pub(crate) const DEFAULT_SIZE: usize = 256 * 1024;
+pub(crate) fn trim() {}
+
 static LEAKED: AtomicUsize = AtomicUsize::new(0);
 
 /// A stack with a guard below it. Dropping it returns it to the pool.

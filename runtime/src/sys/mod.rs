@@ -1,4 +1,13 @@
 //! The only room that names libc. Each function is one system call or one libc call, with its errors turned into
-//! `io::Error` and its interruptions (`EINTR`) retried where that is safe.
+//! `io::Error`; those that may be interrupted (`EINTR`) say what they do then.
 
 pub(crate) mod clock;
+pub(crate) mod event;
+pub(crate) mod process;
+
+use std::io;
+
+/// The result of a call that says -1 for "see errno".
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

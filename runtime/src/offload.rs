@@ -1,0 +1,207 @@
+//! Calls that cannot be made nonblocking, on a pool of OS threads.
+//!
+//! Owns the OS threads: they are started when a call finds none idle, and end after [`KEEP_ALIVE`] without work. The pool
+//! of a runtime that has ended lets its OS threads finish what they have begun and waits for none.
+//!
+//! Submitting never waits: a call beyond the bound on OS threads queues.
+
+use crate::park::{Cancelled, Reason, Unparker, Wake, park};
+use crate::primitive::lock;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Result;
+
+/// How long an idle OS thread waits for more work.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A pool of OS threads.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    submitted: Condvar,
+    /// The most OS threads at once.
+    bound: usize,
+}
+
+struct State {
+    jobs: VecDeque<Job>,
+    /// OS threads that have been started and have not ended.
+    threads: usize,
+    /// Of these, those that wait for work.
+    idle: usize,
+    /// The runtime has ended.
+    closed: bool,
+}
+
+impl Pool {
+    /// A pool that has started nothing.
+    pub(crate) fn new(bound: usize) -> Pool {
+        let state = State { jobs: VecDeque::new(), threads: 0, idle: 0, closed: false };
+        Pool { shared: Arc::new(Shared { state: Mutex::new(state), submitted: Condvar::new(), bound }) }
+    }
+
+    /// Queues `job`, and starts an OS thread for it if none is idle and the bound allows one more.
+    ///
+    /// # Errors
+    ///
+    /// If the machine gives no OS thread and there is none yet that could run the job.
+    fn submit(&self, job: Job) -> io::Result<()> {
+        let mut state = lock(&self.shared.state);
+        state.jobs.push_back(job);
+        // Each idle OS thread takes one job; those told already have not yet taken theirs out of the queue.
+        if state.idle >= state.jobs.len() {
+            self.shared.submitted.notify_one();
+            return Ok(());
+        }
+        if state.threads == self.shared.bound {
+            return Ok(());
+        }
+        state.threads += 1;
+        let shared = self.shared.clone();
+        let started = std::thread::Builder::new().name("osier-offload".into()).spawn(move || shared.serve());
+        if let Err(error) = started {
+            state.threads -= 1;
+            // With other OS threads at work the job is run by one of them.
+            if state.threads == 0 {
+                state.jobs.pop_back();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets idle OS threads end, and drops what nobody has begun.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.shared.state);
+        state.closed = true;
+        let unbegun = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(unbegun);
+        self.shared.submitted.notify_all();
+    }
+
+    /// The OS threads that the pool has now.
+    pub(crate) fn threads(&self) -> usize {
+        lock(&self.shared.state).threads
+    }
+
+    /// Runs `call` on the pool, while the green thread that calls is parked.
+    ///
+    /// # Errors
+    ///
+    /// The panic of `call` or the lack of an OS thread, inside; a kill or an enclosing deadline, outside: then the call is
+    /// abandoned: it runs to its end, and its result is dropped.
+    pub(crate) fn run<T, F>(&self, call: F) -> core::result::Result<io::Result<Result<T>>, Cancelled>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let result = Arc::new(Mutex::new(None));
+        let caller = Unparker::current();
+        let job = {
+            let result = result.clone();
+            move || {
+                let done = catch_unwind(AssertUnwindSafe(call));
+                *lock(&result) = Some(done);
+                drop(result);
+                caller.unpark();
+            }
+        };
+        if let Err(error) = self.submit(Box::new(job)) {
+            return Ok(Err(error));
+        }
+        loop {
+            if let Some(done) = lock(&result).take() {
+                return Ok(Ok(done));
+            }
+            match park(Reason::Offload, None)? {
+                Wake::Unparked | Wake::Deadline => {}
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The life of one OS thread of the pool.
+    fn serve(&self) {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                // The job has caught its own panic; one from dropping an abandoned result must not end this OS thread.
+                let _ = catch_unwind(AssertUnwindSafe(job));
+                state = lock(&self.state);
+                continue;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let waited = self
+                .submitted
+                .wait_timeout_while(state, KEEP_ALIVE, |state| state.jobs.is_empty() && !state.closed)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            state.idle -= 1;
+            if state.jobs.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}
+
+/// Runs `call` on an OS thread of the runtime's offload pool, for work that blocks or burns processor time.
+///
+/// The green thread that calls waits for it; others go on. Off a green thread `call` runs in place. The pool starts OS
+/// threads as they are needed ([`Builder::offload_threads`](crate::Builder::offload_threads) bounds them) and ends idle ones.
+///
+/// ```
+/// let sum = osier::run(|| osier::offload(|| (1..=10).sum::<u32>()));
+/// assert_eq!(sum, 55);
+/// ```
+///
+/// # Panics
+///
+/// With the panic of `call`; and if the machine gives no OS thread at all.
+///
+/// # Cancellation
+///
+/// A kill or an enclosing [`timeout`](crate::time::timeout) ends the wait at once: `call` runs to its end, and what it returns is
+/// dropped.
+pub fn offload<T, F>(call: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    match try_offload(call) {
+        Ok(value) => value,
+        Err(error) => panic!("no OS thread for an offloaded call: {error}"),
+    }
+}
+
+/// [`offload`] for the crate's own calls: fails where that panics for want of an OS thread.
+pub(crate) fn try_offload<T, F>(call: F) -> io::Result<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let Some(pool) = crate::scheduler::offload_pool() else {
+        return Ok(call());
+    };
+    match pool.run(call) {
+        Ok(Ok(Ok(value))) => Ok(value),
+        Ok(Ok(Err(payload))) => resume_unwind(payload),
+        Ok(Err(error)) => Err(error),
+        Err(cancelled) => cancelled.raise(),
+    }
+}

@@ -1,0 +1,107 @@
+//! An OS thread as one that waits: what a green thread's control block is for the others.
+//!
+//! Owns the token with which it is unparked. An OS thread that drives a runtime (between `enter` and its end, outside of any
+//! green thread) keeps it running while it waits.
+
+use crate::clock::Instant;
+use crate::limits::Limits;
+use crate::park::{Cancelled, Wake, earliest, passed};
+use crate::scheduler::{Remote, Worker};
+use core::cell::RefCell;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// The control block of an OS thread.
+pub(crate) struct OsThread {
+    /// As `thread::ThreadId` shows it.
+    pub(crate) id: u64,
+    /// What std knows it by.
+    pub(crate) name: Option<Box<str>>,
+    /// The token of `thread::park`, which is the user's, apart from the one of this module's waits.
+    pub(crate) permit: AtomicBool,
+    /// True from an unpark to the end of the next park.
+    token: Mutex<bool>,
+    unparked: Condvar,
+    /// The worker that this OS thread drives at the time, to be roused with it.
+    drives: Mutex<Option<Arc<Remote>>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<OsThread>>> = const { RefCell::new(None) };
+}
+
+impl OsThread {
+    /// Of the OS thread that calls. While its thread-locals are being destroyed it is a new one each time, which can still
+    /// wait and be woken.
+    pub(crate) fn current() -> Arc<OsThread> {
+        CURRENT
+            .try_with(|current| current.borrow_mut().get_or_insert_with(OsThread::new).clone())
+            .unwrap_or_else(|_| OsThread::new())
+    }
+
+    fn new() -> Arc<OsThread> {
+        Arc::new(OsThread {
+            id: crate::task::next_id(),
+            name: std::thread::current().name().map(Box::from),
+            permit: AtomicBool::new(false),
+            token: Mutex::new(false),
+            unparked: Condvar::new(),
+            drives: Mutex::new(None),
+        })
+    }
+
+    /// Notes which worker this OS thread drives.
+    pub(crate) fn drives(&self, remote: Option<Arc<Remote>>) {
+        *self.drives.lock().unwrap_or_else(PoisonError::into_inner) = remote;
+    }
+
+    pub(crate) fn unpark(&self) {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.unparked.notify_one();
+        let drives = self.drives.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(remote) = drives {
+            remote.rouse();
+        }
+    }
+
+    /// Blocks the OS thread.
+    pub(crate) fn park(&self, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
+        let (until, whose) = earliest(deadline, &Limits::now());
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if std::mem::take(&mut *token) {
+                return Ok(Wake::Unparked);
+            }
+            token = match until {
+                None => self.unparked.wait(token).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::of_machine());
+                    if left.is_zero() {
+                        return passed(whose);
+                    }
+                    self.unparked.wait_timeout(token, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Runs the worker's green threads until unparked.
+    pub(crate) fn park_driving(&self, worker: &Worker, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
+        let (until, whose) = earliest(deadline, &Limits::now());
+        loop {
+            if std::mem::take(&mut *self.token.lock().unwrap_or_else(PoisonError::into_inner)) {
+                return Ok(Wake::Unparked);
+            }
+            if until.is_some_and(|until| until <= worker.now()) {
+                return passed(whose);
+            }
+            worker.turn(until);
+        }
+    }
+
+    /// Takes the token of `thread::park`, if it is there.
+    pub(crate) fn take_permit(&self) -> bool {
+        // Acquire: pairs with the release of `Thread::unpark`.
+        self.permit.swap(false, Ordering::AcqRel)
+    }
+}

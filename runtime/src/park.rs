@@ -1,0 +1,156 @@
+//! The one way to wait, and the one way to end a wait.
+//!
+//! Every blocking call of the crate ends in [`park`]. What it parks is the green thread that calls it, or the OS thread
+//! when there is no green thread; the caller cannot tell. Who is to be woken is named by an [`Unparker`].
+//!
+//! # Protocol
+//!
+//! An unpark that comes before the park is kept, once (std's token): the park then returns at once. A park may also end
+//! for no reason. So: make it known that you wait (under the lock of what you wait for), park, and look again.
+//!
+//! A wait ends in exactly one way. The token of an unpark that races with a deadline or a kill stays for the next park,
+//! which is why looking again is part of the protocol, and why a waiter that was chosen must take what it was given, or
+//! pass it on (see [`crate::wait_queue`]).
+
+use crate::clock::Instant;
+use crate::limits::{Limits, TimeoutId};
+use crate::os_thread::OsThread;
+use crate::scheduler::{self, Place};
+use crate::sys::event::Direction;
+use crate::task::Task;
+use core::fmt;
+use std::any::Any;
+use std::os::fd::RawFd;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+/// What a parked thread waits for, and on which object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+
+pub(crate) enum Reason {
+    /// Nothing but its deadline.
+    Sleep,
+    /// An `unpark`.
+    Park,
+    /// The end of the green thread with this id.
+    Join(u64),
+    /// The end of the green threads of a scope.
+    Scope,
+    /// A descriptor.
+    Io(RawFd, Direction),
+    /// A call that runs on the offload pool.
+    Offload,
+    /// Permits of the semaphore at this address.
+    Semaphore(usize),
+}
+
+impl Reason {
+    /// Whether something outside of the process's green threads ends this wait.
+    pub(crate) fn is_external(self) -> bool {
+        matches!(self, Reason::Sleep | Reason::Io(..) | Reason::Offload)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Sleep => write!(f, "sleeps"),
+            Reason::Park => write!(f, "parked, waits for unpark"),
+            Reason::Join(id) => write!(f, "joins green thread {id}"),
+            Reason::Scope => write!(f, "waits for the green threads of its scope"),
+            Reason::Io(fd, Direction::Read) => write!(f, "waits to read descriptor {fd}"),
+            Reason::Io(fd, Direction::Write) => write!(f, "waits to write descriptor {fd}"),
+            Reason::Offload => write!(f, "waits for an offloaded call"),
+            Reason::Semaphore(address) => write!(f, "waits for the semaphore at {address:#x}"),
+        }
+    }
+}
+
+/// How a wait ended that was not cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Somebody unparked it, or for no reason: look again.
+    Unparked,
+    /// Its own deadline has passed.
+    Deadline,
+}
+
+/// Why a wait was ended from outside. Whoever gets it puts its own house in order and then raises it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the green thread was told to end: raise it"]
+pub(crate) enum Cancelled {
+    /// The green thread was killed.
+    Killed,
+    /// The deadline of an enclosing `timeout` has passed.
+    Elapsed(TimeoutId),
+}
+
+/// The payload that unwinds a killed green thread.
+pub(crate) struct KillPayload(());
+
+/// The payload that unwinds to the `timeout` that it names.
+pub(crate) struct ElapsedPayload(pub(crate) TimeoutId);
+
+impl Cancelled {
+    /// Unwinds the stack, without the panic hook: nobody has panicked.
+    #[cold]
+    pub(crate) fn raise(self) -> ! {
+        let payload: Box<dyn Any + Send> = match self {
+            Cancelled::Killed => Box::new(KillPayload(())),
+            Cancelled::Elapsed(id) => Box::new(ElapsedPayload(id)),
+        };
+        resume_unwind(payload)
+    }
+}
+
+/// Ends the waits of one green thread or OS thread.
+#[derive(Clone)]
+pub(crate) enum Unparker {
+    Green(Arc<Task>),
+    Os(Arc<OsThread>),
+}
+
+impl Unparker {
+    /// Of the thread that calls.
+    pub(crate) fn current() -> Unparker {
+        scheduler::with_place(|place| match place {
+            Place::Green(worker) => Unparker::Green(worker.current_task()),
+            Place::Driver(_) | Place::OsThread => Unparker::Os(OsThread::current()),
+        })
+    }
+
+    /// Ends its wait, or its next one. Never waits.
+    pub(crate) fn unpark(&self) {
+        match self {
+            Unparker::Green(task) => scheduler::unpark(task),
+            Unparker::Os(thread) => thread.unpark(),
+        }
+    }
+}
+
+/// Waits until unparked or until `deadline`, whichever comes first; for no reason at times.
+///
+/// # Errors
+///
+/// `Cancelled` if the green thread was killed or an enclosing timeout has passed, unless a `shield` or an unwinding stack
+/// stands between. An unpark that comes first counts first.
+pub(crate) fn park(reason: Reason, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
+    scheduler::with_place(|place| match place {
+        Place::Green(worker) => worker.park(reason, deadline),
+        Place::Driver(worker) => OsThread::current().park_driving(worker, deadline),
+        Place::OsThread => OsThread::current().park(deadline),
+    })
+}
+
+/// The deadline that a wait keeps, and the `timeout` that set it if that was not the wait's own.
+pub(crate) fn earliest(own: Option<Instant>, limits: &Limits) -> (Option<Instant>, Option<TimeoutId>) {
+    match limits.timeout {
+        Some((at, id)) if own.is_none_or(|own| at < own) => (Some(at), Some(id)),
+        _ => (own, None),
+    }
+}
+
+/// How a wait ended whose deadline, [`earliest`], has passed.
+pub(crate) fn passed(whose: Option<TimeoutId>) -> Result<Wake, Cancelled> {
+    whose.map_or(Ok(Wake::Deadline), |id| Err(Cancelled::Elapsed(id)))
+}

@@ -1,0 +1,131 @@
+//! The report that nobody can run any more.
+
+use crate::park::Reason;
+use crate::task::Task;
+use crate::thread::ThreadId;
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+/// One green thread that waits, and for what.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// Which one it is.
+    pub id: ThreadId,
+    /// Its name, if it was given one.
+    pub name: Option<String>,
+    /// What it waits for, in words.
+    pub reason: String,
+}
+
+impl Waiting {
+    pub(super) fn new(task: &Arc<Task>, reason: impl fmt::Display) -> Waiting {
+        Waiting {
+            id: ThreadId::of(task),
+            name: task.attributes.name.as_deref().map(String::from),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("<unnamed>");
+        write!(f, "green thread '{name}' ({}) {}", self.id.number(), self.reason)
+    }
+}
+
+/// Nobody can run any more: every green thread waits for another one.
+///
+/// Its `Display` lists who waits for what, and the cycle if there is one.
+#[derive(Clone, Debug)]
+pub struct Deadlock {
+    waiting: Vec<Waiting>,
+    /// Indices into `waiting`, each of which waits for the next, and the last for the first; empty if nobody knows.
+    cycle: Vec<usize>,
+}
+
+impl Deadlock {
+    /// What is known of green threads of which none can run.
+    pub(super) fn of(waiting: &[(Arc<Task>, Reason)]) -> Deadlock {
+        let waits_for: HashMap<u64, u64> = waiting
+            .iter()
+            .filter_map(|(task, reason)| match reason {
+                Reason::Join(id) => Some((task.id, *id)),
+                _ => None,
+            })
+            .collect();
+        let index_of = |id: u64| waiting.iter().position(|(task, _)| task.id == id);
+        let cycle = find_cycle(&waits_for).into_iter().filter_map(index_of).collect();
+        Deadlock { waiting: waiting.iter().map(|(task, reason)| Waiting::new(task, reason)).collect(), cycle }
+    }
+
+    /// Who waits, and for what.
+    #[must_use]
+    pub fn waiting(&self) -> &[Waiting] {
+        &self.waiting
+    }
+
+    /// Those that wait for each other in a circle, in order: each for the next, the last for the first. Empty if it is not a
+    /// circle of joins that stops the program.
+    pub fn cycle(&self) -> impl Iterator<Item = &Waiting> {
+        self.cycle.iter().map(|&index| &self.waiting[index])
+    }
+}
+
+impl fmt::Display for Deadlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "deadlock: no green thread can run")?;
+        for waiting in &self.waiting {
+            write!(f, "\n  {waiting}")?;
+        }
+        if !self.cycle.is_empty() {
+            write!(f, "\n  in a circle:")?;
+            for waiting in self.cycle() {
+                write!(f, " {} →", waiting.id.number())?;
+            }
+            write!(f, " {}", self.waiting[self.cycle[0]].id.number())?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Deadlock {}
+
+/// A circle in a graph in which everyone waits for one at most; empty if there is none.
+fn find_cycle(waits_for: &HashMap<u64, u64>) -> Vec<u64> {
+    let mut starts: Vec<_> = waits_for.keys().copied().collect();
+    starts.sort_unstable();
+    let mut known_free = std::collections::HashSet::new();
+    for start in starts {
+        let mut path = Vec::new();
+        let mut at = start;
+        while !known_free.contains(&at) {
+            if let Some(entry) = path.iter().position(|&seen| seen == at) {
+                return path.split_off(entry);
+            }
+            path.push(at);
+            match waits_for.get(&at) {
+                Some(&next) => at = next,
+                None => break,
+            }
+        }
+        known_free.extend(path);
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circle_is_found_behind_a_tail() {
+        let waits_for = HashMap::from([(1, 2), (2, 3), (3, 4), (4, 2), (7, 8)]);
+        assert_eq!(find_cycle(&waits_for), [2, 3, 4]);
+        assert_eq!(find_cycle(&HashMap::from([(1, 2), (2, 3)])), []);
+        assert_eq!(find_cycle(&HashMap::from([(1, 1)])), [1]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Who runs, and when: workers, their run queues, and the runtime around them.
+//!
+//! This file owns the one thread-local of the scheduler, the worker of the OS thread; everything else hangs on that.
+//! [`with_place`] tells every blocking call where it was made from.
+
+mod deadlock;
+mod hook;
+mod policy;
+mod remote;
+mod run_queue;
+mod runtime;
+mod worker;
+
+pub(crate) use self::hook::in_panic_hook;
+pub(crate) use self::remote::Remote;
+pub(crate) use self::runtime::Spawner;
+pub(crate) use self::worker::{Worker, drop_quietly};
+
+pub use self::deadlock::{Deadlock, Waiting};
+pub use self::policy::{Policy, Ready, SeededRandom};
+pub use self::runtime::{Builder, Entered, Handle, Runtime, run};
+
+use crate::offload::Pool;
+use crate::park::Cancelled;
+use crate::task::Task;
+use core::cell::Cell;
+use core::ptr;
+use std::sync::Arc;
+
+thread_local! {
+    /// The worker that this OS thread drives; null when it drives none.
+    static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+}
+
+/// Where a call was made from.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// On a green thread of this worker.
+    Green(&'a Worker),
+    /// On the OS thread that drives this worker, outside of its green threads.
+    Driver(&'a Worker),
+    /// On an OS thread that drives no worker; or in a panic hook, where a switch would leave std's panic state to others.
+    OsThread,
+}
+
+/// Runs `f` with the worker of this OS thread.
+#[inline]
+pub(crate) fn with_worker<T>(f: impl FnOnce(Option<&Worker>) -> T) -> T {
+    // SAFETY: `enter` sets the pointer and takes it back before its borrow of the worker ends; and `f` returns before `enter`
+    // does, since it runs inside of it, on the same OS thread.
+    f(unsafe { WORKER.get().as_ref() })
+}
+
+/// Runs `f` with the place of the call.
+#[inline]
+pub(crate) fn with_place<T>(f: impl FnOnce(Place<'_>) -> T) -> T {
+    with_worker(|worker| match worker {
+        Some(worker) if !in_panic_hook() => {
+            f(if worker.runs_green_thread() { Place::Green(worker) } else { Place::Driver(worker) })
+        }
+        _ => f(Place::OsThread),
+    })
+}
+
+/// Makes `worker` the one of this OS thread while `f` runs.
+///
+/// # Panics
+///
+/// If this OS thread drives a worker already.
+fn enter<T>(worker: &Worker, f: impl FnOnce() -> T) -> T {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            WORKER.set(ptr::null());
+        }
+    }
+    assert!(
+        WORKER.get().is_null(),
+        "a runtime is already running on this OS thread: call `spawn` in it, or use another OS thread for another runtime"
+    );
+    WORKER.set(worker);
+    let _leave = Leave;
+    f()
+}
+
+/// Ends the wait of a green thread, or its next one.
+pub(crate) fn unpark(task: &Arc<Task>) {
+    with_worker(|worker| match worker {
+        Some(worker) if task.is_of(worker) => worker.unpark(task),
+        _ => task.remote.push(task.clone()),
+    });
+}
+
+/// Marks a green thread as killed, and ends its wait if it is in one.
+pub(crate) fn kill(task: &Arc<Task>) {
+    if !task.mark_killed() {
+        return;
+    }
+    with_worker(|worker| match worker {
+        Some(worker) if task.is_of(worker) => worker.receive_kill(task),
+        _ => task.remote.push(task.clone()),
+    });
+}
+
+/// Lets the other ready green threads run first; on an OS thread, std's yield.
+///
+/// # Errors
+///
+/// As `park`.
+pub(crate) fn yield_now() -> Result<(), Cancelled> {
+    with_place(|place| match place {
+        Place::Green(worker) => worker.yield_now(),
+        Place::Driver(worker) => {
+            worker.turn(Some(worker.now()));
+            Ok(())
+        }
+        Place::OsThread => {
+            std::thread::yield_now();
+            Ok(())
+        }
+    })
+}
+
+/// To be called at the start of every call that may succeed without waiting: after so many of these in a row that one yields.
+///
+/// # Errors
+///
+/// As `park`.
+#[inline]
+pub(crate) fn checkpoint() -> Result<(), Cancelled> {
+    with_worker(|worker| match worker {
+        Some(worker) if worker.spend() => yield_now(),
+        _ => Ok(()),
+    })
+}
+
+/// The offload pool, when the call is made on a green thread; elsewhere the OS thread may block.
+pub(crate) fn offload_pool() -> Option<Pool> {
+    with_place(|place| match place {
+        Place::Green(worker) => Some(worker.remote().offload.clone()),
+        Place::Driver(_) | Place::OsThread => None,
+    })
+}

@@ -1,0 +1,70 @@
+//! The part of a worker that other OS threads may use.
+
+use crate::inbox::{Inbox, Push};
+use crate::offload::Pool;
+use crate::reactor::Key;
+use crate::sys::event::{Epoll, EventFd};
+use crate::task::Task;
+use crossbeam_queue::SegQueue;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+/// A worker as others see it.
+pub(crate) struct Remote {
+    /// Green threads to be woken, to be killed, or to be born.
+    inbox: Inbox<Task>,
+    /// Ends the worker's sleep.
+    pub(crate) wake: EventFd,
+    /// The epoll instance; the worker waits with it, others only take descriptors out.
+    pub(crate) epoll: Arc<Epoll>,
+    /// Registrations whose sockets were closed on another OS thread.
+    closed: SegQueue<Key>,
+    /// Shared by the workers of a runtime.
+    pub(crate) offload: Pool,
+}
+
+impl Remote {
+    pub(super) fn new(wake: EventFd, epoll: Arc<Epoll>, offload: Pool) -> Remote {
+        Remote { inbox: Inbox::new(), wake, epoll, closed: SegQueue::new(), offload }
+    }
+
+    /// Has the worker look at `task`; dropped, with its body, if the worker has ended.
+    pub(crate) fn push(&self, task: Arc<Task>) {
+        match self.inbox.push(task.clone()) {
+            Push::Done => {}
+            Push::MustWake => self.wake.signal(),
+            Push::Closed => abandon(&task),
+        }
+    }
+
+    /// Ends the worker's sleep for no green thread's sake.
+    pub(crate) fn rouse(&self) {
+        self.wake.signal();
+    }
+
+    /// Has the worker forget a registration whose descriptor, `fd`, is about to be closed.
+    pub(crate) fn forget(&self, key: Key, fd: RawFd, duplicated: bool) {
+        if duplicated {
+            // Fails only if it is gone already.
+            let _ = self.epoll.remove(fd);
+        }
+        self.closed.push(key);
+    }
+
+    pub(super) fn inbox(&self) -> &Inbox<Task> {
+        &self.inbox
+    }
+
+    pub(super) fn closed_registrations(&self) -> impl Iterator<Item = Key> + '_ {
+        std::iter::from_fn(|| self.closed.pop())
+    }
+}
+
+/// Ends a green thread that will never be born: whoever joins it is told.
+pub(super) fn abandon(task: &Arc<Task>) {
+    if let Some(body) = task.take_unborn() {
+        task.mark_killed();
+        drop(body);
+        task.finish();
+    }
+}

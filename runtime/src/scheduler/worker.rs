@@ -1,0 +1,517 @@
+//! An OS thread that runs green threads, with its run queue, timers and reactor.
+//!
+//! # A turn
+//!
+//! 1. Take in what other OS threads have left: the inbox, closed registrations.
+//! 2. Fire the deadlines that have passed.
+//! 3. Run what is ready, at most [`BATCH`] times, so that loops of `yield_now` starve neither timers nor IO.
+//! 4. If anything ran, the turn is over, but for a look at the reactor after every [`BATCH`] resumes. If nothing did, poll the
+//!    reactor, until the next deadline, an event, or a wake-up, and take in what has come.
+//!
+//! # Invariant
+//!
+//! The worker's own reference to each live green thread is in one place: `run_queue`, `current`, or `parked`. No `RefCell` of
+//! the worker is borrowed across a switch.
+
+use super::remote::{Remote, abandon};
+use super::run_queue::{Green, RunQueue, Stage};
+use crate::clock::{Clock, Instant};
+use crate::fiber::{Fiber, State};
+use crate::limits::Limits;
+use crate::panic_count;
+use crate::park::{Cancelled, Reason, Wake, earliest, passed};
+use crate::reactor::Reactor;
+use crate::stack;
+use crate::sys::event::{Epoll, TimerFd};
+use crate::task::{Attributes, Body, Ended, Task};
+use crate::timer::Timers;
+use core::cell::{Cell, RefCell};
+use core::time::Duration;
+use slab::Slab;
+use std::sync::Arc;
+
+/// Resumes in a turn, and between two polls while there is work. The cost of a poll, 150 ns, is spread over so many.
+const BATCH: usize = 64;
+
+/// Calls in a row that may succeed without waiting, before one yields.
+const BUDGET: u32 = 128;
+
+/// A worker. Neither `Send` nor `Sync`: whoever has a reference is on its OS thread.
+pub(crate) struct Worker {
+    remote: Arc<Remote>,
+    run_queue: RefCell<RunQueue>,
+    /// The green thread that runs now; `None` between two.
+    current: RefCell<Option<Arc<Task>>>,
+    /// Why the running one leaves its stack.
+    leaving: Cell<Leaving>,
+    parked: RefCell<Slab<Green>>,
+    timers: RefCell<Timers>,
+    reactor: Reactor,
+    clock: Box<dyn Clock>,
+    /// Resumes since the reactor was last polled.
+    unpolled: Cell<usize>,
+    /// What is left of the running one's budget.
+    budget: Cell<u32>,
+    /// Green threads that have been born and are not done.
+    live: Cell<usize>,
+    /// Whether whoever is born now is killed at once: the entry is ending.
+    ending: Cell<bool>,
+    /// Usable bytes of a stack for which nothing else was asked.
+    stack_size: usize,
+    /// Keeps the time for kernels that cannot do so in a wait, and for a foreign loop that polls the worker's descriptor.
+    timer_fd: TimerFd,
+}
+
+/// Why a green thread leaves its stack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    Done,
+    Yield,
+    /// Into the slot of `parked` that its task names.
+    Park,
+}
+
+impl Worker {
+    pub(super) fn new(
+        remote: Arc<Remote>,
+        reactor: Reactor,
+        clock: Box<dyn Clock>,
+        run_queue: RunQueue,
+        stack_size: usize,
+        timer_fd: TimerFd,
+    ) -> Worker {
+        Worker {
+            remote,
+            run_queue: RefCell::new(run_queue),
+            current: RefCell::new(None),
+            leaving: Cell::new(Leaving::Done),
+            parked: RefCell::new(Slab::new()),
+            timers: RefCell::new(Timers::default()),
+            reactor,
+            clock,
+            unpolled: Cell::new(0),
+            budget: Cell::new(BUDGET),
+            live: Cell::new(0),
+            ending: Cell::new(false),
+            stack_size,
+            timer_fd,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn remote(&self) -> &Arc<Remote> {
+        &self.remote
+    }
+
+    pub(crate) fn reactor(&self) -> &Reactor {
+        &self.reactor
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    #[inline]
+    pub(crate) fn runs_green_thread(&self) -> bool {
+        self.current.borrow().is_some()
+    }
+
+    /// The running green thread.
+    ///
+    /// # Panics
+    ///
+    /// If none runs.
+    pub(crate) fn current_task(&self) -> Arc<Task> {
+        self.current.borrow().clone().expect("a green thread runs")
+    }
+
+    /// The running green thread; `None` between two, and where its name is being looked at already.
+    pub(crate) fn running(&self) -> Option<Arc<Task>> {
+        self.current.try_borrow().ok()?.clone()
+    }
+
+    /// Green threads that have been born and are not done.
+    pub(super) fn live(&self) -> usize {
+        self.live.get()
+    }
+
+    /// Queues a new green thread. Never switches.
+    pub(crate) fn spawn(&self, attributes: Attributes, body: Body) -> Arc<Task> {
+        let task = Task::born(self.remote.clone(), attributes);
+        self.adopt(task.clone(), body);
+        task
+    }
+
+    fn adopt(&self, task: Arc<Task>, body: Body) {
+        self.live.set(self.live.get() + 1);
+        if self.ending.get() {
+            task.mark_killed();
+        }
+        let green = Green { task, stage: Stage::Unstarted(body) };
+        self.run_queue.borrow_mut().push(green, Duration::ZERO);
+    }
+
+    // --- waiting and waking ---
+
+    /// Parks the running green thread. See [`crate::park::park`].
+    #[inline]
+    pub(crate) fn park(&self, reason: Reason, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
+        let limits = Limits::now();
+        let whose;
+        let suspender;
+        {
+            let current = self.current.borrow();
+            let task = current.as_ref().expect("only a green thread is parked here");
+            let home = task.home(self);
+            if home.token.take() {
+                return Ok(Wake::Unparked);
+            }
+            let cancellable = !limits.shielded;
+            if cancellable && task.is_killed() {
+                return Err(Cancelled::Killed);
+            }
+            let until;
+            (until, whose) = earliest(deadline, &limits);
+            // The slot into which the worker will put it: nothing else is parked in between.
+            let slot = self.parked.borrow().vacant_key();
+            home.slot.set(Some(slot));
+            home.reason.set(Some(reason));
+            home.cancellable.set(cancellable);
+            if let Some(until) = until {
+                home.timer.set(Some(self.timers.borrow_mut().insert(until, slot)));
+            }
+            suspender = home.suspender.get().expect("a running green thread has a suspender");
+        }
+        panic_count::lend(|| {
+            self.leaving.set(Leaving::Park);
+            // SAFETY: this is the running green thread: we are on its stack, or on that of a greenlet inside, and its body has
+            // not returned.
+            unsafe { suspender.suspend() };
+        });
+        let current = self.current.borrow();
+        let home = current.as_ref().expect("resumed as the current one").home(self);
+        match home.ended.get() {
+            Ended::Unparked => Ok(Wake::Unparked),
+            Ended::Deadline => passed(whose),
+            Ended::Killed => Err(Cancelled::Killed),
+        }
+    }
+
+    /// Lets the other ready ones run first.
+    #[inline]
+    pub(crate) fn yield_now(&self) -> Result<(), Cancelled> {
+        let suspender = {
+            let current = self.current.borrow();
+            let task = current.as_ref().expect("only a green thread yields here");
+            let limits = Limits::now();
+            if !limits.shielded && task.is_killed() {
+                return Err(Cancelled::Killed);
+            }
+            if let Some((at, id)) = limits.timeout
+                && at <= self.now()
+            {
+                return Err(Cancelled::Elapsed(id));
+            }
+            task.home(self).suspender.get().expect("a running green thread has a suspender")
+        };
+        panic_count::lend(|| {
+            self.leaving.set(Leaving::Yield);
+            // SAFETY: as in `park`.
+            unsafe { suspender.suspend() };
+        });
+        Ok(())
+    }
+
+    /// Takes one from the running green thread's budget. True if that is used up, and it must yield.
+    #[inline]
+    pub(crate) fn spend(&self) -> bool {
+        let left = self.budget.get();
+        if left == 0 {
+            // Off a green thread nobody fills it up again.
+            self.budget.set(BUDGET);
+            return true;
+        }
+        self.budget.set(left - 1);
+        false
+    }
+
+    /// Ends the wait of a green thread of this worker, or its next one.
+    pub(crate) fn unpark(&self, task: &Arc<Task>) {
+        let home = task.home(self);
+        match home.slot.get() {
+            Some(slot) => self.make_ready(slot, Ended::Unparked),
+            None => home.token.set(true),
+        }
+    }
+
+    /// Ends the wait of a killed green thread of this worker, unless it is one that kills do not end.
+    pub(crate) fn receive_kill(&self, task: &Arc<Task>) {
+        let home = task.home(self);
+        if let Some(slot) = home.slot.get()
+            && home.cancellable.get()
+        {
+            self.make_ready(slot, Ended::Killed);
+        }
+    }
+
+    fn make_ready(&self, slot: usize, ended: Ended) {
+        let green = self.parked.borrow_mut().remove(slot);
+        let home = green.task.home(self);
+        home.slot.set(None);
+        home.reason.set(None);
+        home.ended.set(ended);
+        if let Some(timer) = home.timer.take()
+            && ended != Ended::Deadline
+        {
+            self.timers.borrow_mut().cancel(timer);
+        }
+        let ran = home.ran.get();
+        self.run_queue.borrow_mut().push(green, ran);
+    }
+
+    // --- turns ---
+
+    /// One turn. If nobody is ready it waits: until `until` at most, `None` for as long as it takes.
+    pub(crate) fn turn(&self, until: Option<Instant>) {
+        self.turn_at_most(until, None);
+    }
+
+    /// [`Worker::turn`]; waits at most `bound` of real time, whatever the clock says.
+    pub(super) fn turn_at_most(&self, until: Option<Instant>, bound: Option<Duration>) {
+        self.take_in();
+        let measures = self.run_queue.borrow().measures();
+        let mut ran = 0;
+        while ran < BATCH {
+            let next = self.run_queue.borrow_mut().pop();
+            let Some(green) = next else { break };
+            self.run(green, measures);
+            ran += 1;
+        }
+        if ran == 0 {
+            self.wait(until, bound);
+            self.take_in();
+        } else {
+            self.glance(ran);
+        }
+    }
+
+    /// Steps 1 and 2 of a turn.
+    fn take_in(&self) {
+        for key in self.remote.closed_registrations() {
+            self.reactor.deregister(key);
+        }
+        for task in self.remote.inbox().drain() {
+            self.receive(task);
+        }
+        self.fire();
+    }
+
+    /// Looks at a green thread that another OS thread has pushed.
+    fn receive(&self, task: Arc<Task>) {
+        let home = task.home(self);
+        if !home.born.replace(true) {
+            if let Some(body) = task.take_unborn() {
+                self.adopt(task, body);
+            }
+            return;
+        }
+        if task.is_done() {
+            return;
+        }
+        if task.is_killed() {
+            self.receive_kill(&task);
+        }
+        // Pushes are not counted, so there may have been an unpark among them.
+        self.unpark(&task);
+    }
+
+    fn fire(&self) {
+        if self.timers.borrow().is_empty() {
+            return;
+        }
+        let now = self.now();
+        loop {
+            let due = self.timers.borrow_mut().pop_due(now);
+            let Some(slot) = due else { break };
+            self.make_ready(slot, Ended::Deadline);
+        }
+    }
+
+    /// Step 4 of a turn in which green threads have run, so many times: looks at the reactor now and then.
+    fn glance(&self, ran: usize) {
+        let unpolled = self.unpolled.get() + ran;
+        if unpolled < BATCH {
+            self.unpolled.set(unpolled);
+            return;
+        }
+        self.unpolled.set(0);
+        if !self.reactor.is_empty() {
+            self.wait_for_events(Some(Duration::ZERO));
+        }
+    }
+
+    /// Step 4 of a turn in which nobody was ready.
+    fn wait(&self, until: Option<Instant>, bound: Option<Duration>) {
+        self.unpolled.set(0);
+        if !self.remote.inbox().sleep() {
+            return;
+        }
+        let timeout = self.clock.idle(self.next_deadline(until));
+        let timeout =
+            timeout.map_or(bound, |timeout| Some(bound.map_or(timeout, |bound| timeout.min(bound))));
+        if !Epoll::is_exact() && timeout.is_some_and(|timeout| !timeout.is_zero()) {
+            self.timer_fd.set(timeout);
+        }
+        if timeout != Some(Duration::ZERO) {
+            stack::trim();
+        }
+        self.wait_for_events(timeout);
+    }
+
+    /// The earlier of the next timer and `until`.
+    pub(super) fn next_deadline(&self, until: Option<Instant>) -> Option<Instant> {
+        let timer = self.timers.borrow().next();
+        match (timer, until) {
+            (Some(timer), Some(until)) => Some(timer.min(until)),
+            (timer, until) => timer.or(until),
+        }
+    }
+
+    fn wait_for_events(&self, timeout: Option<Duration>) {
+        if let Err(error) = self.reactor.poll(timeout) {
+            // The arguments are ours and the descriptor is open: only a bug, or one in the process that closed it, leads here.
+            panic!("the worker's epoll instance has failed: {error}");
+        }
+    }
+
+    /// Announces sleep to other OS threads, and has the worker's descriptor become readable when there is something to do:
+    /// for a foreign loop. False if there is already.
+    pub(super) fn leave_to_foreign_loop(&self) -> bool {
+        self.take_in();
+        let idle = self.run_queue.borrow().len() == 0 && self.remote.inbox().sleep();
+        let next = self.next_deadline(None);
+        let next = next.map(|at| at.saturating_duration_since(self.now()));
+        self.timer_fd.set(if idle { next } else { Some(Duration::ZERO) });
+        idle
+    }
+
+    /// Runs a green thread until it leaves its stack.
+    #[inline]
+    fn run(&self, green: Green, measures: bool) {
+        let Green { task, stage } = green;
+        let mut fiber = match stage {
+            Stage::Started(fiber) => fiber,
+            Stage::Unstarted(body) => match self.start(&task, body) {
+                Some(fiber) => fiber,
+                None => return self.finish(&task),
+            },
+        };
+        self.budget.set(BUDGET);
+        self.leaving.set(Leaving::Done);
+        let started = measures.then(|| self.now());
+        *self.current.borrow_mut() = Some(task);
+        let state = fiber.resume();
+        let task = self.current.borrow_mut().take().expect("it was put there above");
+        if let Some(started) = started {
+            let home = task.home(self);
+            home.ran.set(home.ran.get() + self.now().saturating_duration_since(started));
+        }
+        if state == State::Finished {
+            drop(fiber.into_stack());
+            return self.finish(&task);
+        }
+        let green = Green { task, stage: Stage::Started(fiber) };
+        match self.leaving.get() {
+            Leaving::Yield => {
+                let ran = green.task.home(self).ran.get();
+                self.run_queue.borrow_mut().push(green, ran);
+            }
+            Leaving::Park => {
+                let planned = green.task.home(self).slot.get();
+                let slot = self.parked.borrow_mut().insert(green);
+                debug_assert_eq!(planned, Some(slot), "somebody else was parked in between");
+            }
+            Leaving::Done => unreachable!("a suspended green thread has said why"),
+        }
+    }
+
+    /// Gives a green thread its stack; `None` if it is not to run: it was killed, or there is no stack to be had.
+    fn start(&self, task: &Arc<Task>, body: Body) -> Option<Fiber> {
+        if task.is_killed() {
+            drop_quietly(body);
+            return None;
+        }
+        match stack::acquire(task.attributes.stack_size.unwrap_or(self.stack_size)) {
+            Ok(stack) => Some(Fiber::new(stack, move |suspender| {
+                super::with_worker(|worker| {
+                    let worker = worker.expect("green threads run on workers");
+                    let current = worker.current.borrow();
+                    let home = current.as_ref().expect("it was just resumed").home(worker);
+                    home.suspender.set(Some(suspender));
+                });
+                body();
+            })),
+            Err(error) => {
+                drop_quietly(body);
+                task.fail(error);
+                None
+            }
+        }
+    }
+
+    fn finish(&self, task: &Arc<Task>) {
+        self.live.set(self.live.get() - 1);
+        task.finish();
+    }
+
+    // --- the end ---
+
+    /// Kills every green thread that there is.
+    pub(super) fn kill_all(&self) {
+        self.ending.set(true);
+        self.take_in();
+        let ready = self.run_queue.borrow().tasks();
+        for task in ready {
+            task.mark_killed();
+        }
+        let parked: Vec<_> = self.parked.borrow().iter().map(|(_, green)| green.task.clone()).collect();
+        for task in parked {
+            task.mark_killed();
+            self.receive_kill(&task);
+        }
+    }
+
+    /// Takes new green threads again, after all have ended.
+    pub(super) fn ended(&self) {
+        self.ending.set(false);
+    }
+
+    /// All that wait, for a report.
+    pub(super) fn waiting(&self) -> Vec<(Arc<Task>, Reason)> {
+        let parked = self.parked.borrow();
+        let waiting = parked.iter().filter_map(|(_, green)| {
+            green.task.home(self).reason.get().map(|reason| (green.task.clone(), reason))
+        });
+        waiting.collect()
+    }
+
+    /// Whether nobody is ready, and nobody waits for a time or for something outside of the process.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.run_queue.borrow().len() == 0
+            && self.timers.borrow().is_empty()
+            && self.live.get() > 0
+            && self.waiting().iter().all(|(_, reason)| !reason.is_external())
+    }
+
+    /// Refuses green threads from other OS threads from now on, and drops those that were never born.
+    pub(super) fn close(&self) {
+        for task in self.remote.inbox().close() {
+            abandon(&task);
+        }
+    }
+}
+
+/// Drops what a user gave us, whose destructors may panic; the panic hook has reported it by then.
+pub(crate) fn drop_quietly<T>(value: T) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
+}

@@ -1,0 +1,239 @@
+//! The control block of a green thread.
+//!
+//! A task is shared by everybody who has a handle. What others may do to it goes through atomics and its worker's inbox;
+//! its scheduling state belongs to its worker alone, and can be reached only with a `&Worker` in hand, which exists only
+//! on that worker's OS thread.
+//!
+//! # States
+//!
+//! ```text
+//! unborn ──receive──► ready ──resume──► running ──return──► done
+//!                       ▲                │   │
+//!                       └──wake── parked ◄───┘ park
+//!                       ▲────────────────────┘ yield
+//! ```
+//!
+//! *Unborn* is a green thread that was spawned from elsewhere and has not reached its worker. The worker's own reference to a
+//! live task is always in exactly one place: the inbox (unborn), the run queue (ready), the worker's `current`
+//! (running), or a slot of its slab (parked).
+
+use crate::fiber::Suspender;
+use crate::inbox::{Link, Linked};
+use crate::park::{Reason, Unparker};
+use crate::primitive::lock;
+use crate::scheduler::{Remote, Worker};
+use crate::timer::TimerKey;
+use crate::wait_queue::WaitQueue;
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// What a green thread runs. It catches its own panics.
+pub(crate) type Body = Box<dyn FnOnce()>;
+
+/// What a green thread is told at its spawn.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attributes {
+    pub(crate) name: Option<Box<str>>,
+    /// Usable bytes of its stack; `None` for the runtime's default.
+    pub(crate) stack_size: Option<usize>,
+    /// For policies: higher is more urgent; 0 unless set.
+    pub(crate) priority: i32,
+    /// For policies: how long it is expected to run in all; zero unless set.
+    pub(crate) cost: Duration,
+}
+
+/// The control block.
+pub(crate) struct Task {
+    pub(crate) id: u64,
+    pub(crate) attributes: Attributes,
+    /// The worker it belongs to.
+    pub(crate) remote: Arc<Remote>,
+    /// Its place in the worker's inbox.
+    link: Link<Task>,
+    /// What it is to run, while it is unborn.
+    unborn: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// Set once and for ever by `kill`.
+    killed: AtomicBool,
+    /// The token of `thread::park`, which is the user's, apart from the one of the runtime's waits.
+    permit: AtomicBool,
+    /// Why it never ran: no stack could be had.
+    failure: OnceLock<io::Error>,
+    /// Set when it will never run again and its stack has been given back.
+    done: AtomicBool,
+    /// Who waits for `done`.
+    joiners: Mutex<WaitQueue<Unparker>>,
+    home: Home,
+}
+
+/// The part that belongs to the worker.
+pub(crate) struct Home {
+    /// False while the task is unborn.
+    pub(crate) born: Cell<bool>,
+    /// An unpark came while it was not parked; the next park takes it and returns.
+    pub(crate) token: Cell<bool>,
+    /// Where it is parked; `None` unless parked.
+    pub(crate) slot: Cell<Option<usize>>,
+    /// What it waits for; `None` unless parked.
+    pub(crate) reason: Cell<Option<Reason>>,
+    /// The pending deadline of its wait.
+    pub(crate) timer: Cell<Option<TimerKey>>,
+    /// Whether a kill ends its wait.
+    pub(crate) cancellable: Cell<bool>,
+    /// How its last wait ended.
+    pub(crate) ended: Cell<Ended>,
+    /// How it leaves its stack; `None` before its first run.
+    pub(crate) suspender: Cell<Option<Suspender>>,
+    /// How long it has run; measured only when a policy is set.
+    pub(crate) ran: Cell<Duration>,
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Unparked,
+    Deadline,
+    Killed,
+}
+
+// SAFETY: all fields but `home` are `Sync`, and `home` is reached only through `Task::home`, which checks that the caller has
+// the task's own worker: a `Worker` is neither `Send` nor `Sync`, so that is on one OS thread. What `home` holds has no
+// destructor and no tie to the OS thread that drops it.
+unsafe impl Sync for Task {}
+// SAFETY: as above.
+unsafe impl Send for Task {}
+
+impl Linked for Task {
+    fn link(&self) -> &Link<Task> {
+        &self.link
+    }
+}
+
+/// A number that no other thread of this process has had.
+pub(crate) fn next_id() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: only uniqueness counts.
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+impl Task {
+    /// A task that is still to be pushed into the inbox of `remote`, and will run `body`.
+    pub(crate) fn unborn(
+        remote: Arc<Remote>,
+        attributes: Attributes,
+        body: Box<dyn FnOnce() + Send>,
+    ) -> Arc<Task> {
+        Task::new(remote, attributes, Some(body))
+    }
+
+    /// A task whose worker has its body.
+    pub(crate) fn born(remote: Arc<Remote>, attributes: Attributes) -> Arc<Task> {
+        Task::new(remote, attributes, None)
+    }
+
+    fn new(
+        remote: Arc<Remote>,
+        attributes: Attributes,
+        unborn: Option<Box<dyn FnOnce() + Send>>,
+    ) -> Arc<Task> {
+        Arc::new(Task {
+            id: next_id(),
+            attributes,
+            remote,
+            link: Link::new(),
+            killed: AtomicBool::new(false),
+            permit: AtomicBool::new(false),
+            failure: OnceLock::new(),
+            done: AtomicBool::new(false),
+            joiners: Mutex::new(WaitQueue::new()),
+            home: Home {
+                born: Cell::new(unborn.is_none()),
+                token: Cell::new(false),
+                slot: Cell::new(None),
+                reason: Cell::new(None),
+                timer: Cell::new(None),
+                cancellable: Cell::new(false),
+                ended: Cell::new(Ended::Unparked),
+                suspender: Cell::new(None),
+                ran: Cell::new(Duration::ZERO),
+            },
+            unborn: Mutex::new(unborn),
+        })
+    }
+
+    /// The part that belongs to `worker`.
+    ///
+    /// # Panics
+    ///
+    /// If the task belongs to another worker.
+    #[inline]
+    pub(crate) fn home(&self, worker: &Worker) -> &Home {
+        assert!(self.is_of(worker), "a green thread was handled by a worker that is not its own");
+        &self.home
+    }
+
+    #[inline]
+    pub(crate) fn is_of(&self, worker: &Worker) -> bool {
+        core::ptr::eq(&raw const *self.remote, &raw const **worker.remote())
+    }
+
+    /// What it shall run, which its worker takes as the first thing.
+    pub(crate) fn take_unborn(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        lock(&self.unborn).take()
+    }
+
+    /// Marks it as killed. True the first time.
+    pub(crate) fn mark_killed(&self) -> bool {
+        // Release: the killer's earlier writes are seen by the destructors that run.
+        !self.killed.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        // Acquire: pairs with `mark_killed`.
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Gives the token of `thread::park`.
+    pub(crate) fn give_permit(&self) {
+        // Release: pairs with `take_permit`; what came before the unpark is seen after the park.
+        self.permit.store(true, Ordering::Release);
+    }
+
+    /// Takes the token of `thread::park`, if it is there.
+    pub(crate) fn take_permit(&self) -> bool {
+        // The load spares a read-modify-write when there is none. AcqRel: pairs with `give_permit`.
+        self.permit.load(Ordering::Relaxed) && self.permit.swap(false, Ordering::AcqRel)
+    }
+
+    /// Notes why it will never run.
+    pub(crate) fn fail(&self, error: io::Error) {
+        let first = self.failure.set(error);
+        debug_assert!(first.is_ok(), "a green thread fails at most once");
+    }
+
+    pub(crate) fn failure(&self) -> Option<&io::Error> {
+        self.failure.get()
+    }
+
+    /// Notes that it will never run again, and wakes who waits for that.
+    pub(crate) fn finish(&self) {
+        let mut joiners = lock(&self.joiners);
+        // Release: pairs with `is_done`; the result is there before.
+        self.done.store(true, Ordering::Release);
+        while let Some(joiner) = joiners.pop() {
+            joiner.unpark();
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        // Acquire: pairs with `finish`.
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Who waits until it is done.
+    pub(crate) fn joiners(&self) -> &Mutex<WaitQueue<Unparker>> {
+        &self.joiners
+    }
+}

@@ -1,0 +1,268 @@
+//! Green threads, with the names that [`std::thread`] has.
+//!
+//! A green thread is spawned like an OS thread and behaves like one, but its waits park it alone and let others of its
+//! worker run. Every call here also works on a plain OS thread, which it then blocks; only [`spawn`] and [`scope`] need a
+//! runtime.
+//!
+//! # Differences from std
+//!
+//! - [`JoinHandle::kill`] and [`JoinHandle::join_timeout`] are there besides.
+//! - [`ThreadId`] and [`Thread`] are types of our own, since they also name green threads.
+//! - A stack that cannot be had is an error that `join` reports, not `spawn`: the stack is taken when the green thread first
+//!   runs.
+//! - What still runs when [`run`](crate::run) ends is killed, unless [`Builder::wait_all`](crate::Builder::wait_all) was set.
+
+mod builder;
+mod join;
+mod scoped;
+
+pub use self::builder::Builder;
+pub(crate) use self::builder::NoRuntime;
+pub(crate) use self::join::Packet;
+pub use self::join::{JoinHandle, Killed, LocalJoinHandle, join_all};
+pub use self::scoped::{Scope, ScopedJoinHandle, scope};
+pub use std::thread::{AccessError, LocalKey, Result, available_parallelism, panicking};
+
+use crate::clock::Instant;
+use crate::os_thread::OsThread;
+use crate::park::{self, Cancelled, Reason, Unparker, Wake};
+use crate::scheduler::{self, Place};
+use crate::task::Task;
+use core::fmt;
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use std::sync::Arc;
+
+/// Which thread, green or OS: no two of a process are alike, also after one has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ThreadId(u64);
+
+impl ThreadId {
+    pub(crate) fn of(task: &Arc<Task>) -> ThreadId {
+        ThreadId(task.id)
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ThreadId").field(&self.0).finish()
+    }
+}
+
+/// A handle to a thread, green or OS.
+#[derive(Clone)]
+pub struct Thread {
+    thread: Unparker,
+}
+
+impl Thread {
+    pub(crate) fn green(task: Arc<Task>) -> Thread {
+        Thread { thread: Unparker::Green(task) }
+    }
+
+    /// Which thread it is.
+    #[must_use]
+    pub fn id(&self) -> ThreadId {
+        ThreadId(match &self.thread {
+            Unparker::Green(task) => task.id,
+            Unparker::Os(thread) => thread.id,
+        })
+    }
+
+    /// Its name, if it was given one. The main green thread's is `main`.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match &self.thread {
+            Unparker::Green(task) => task.attributes.name.as_deref(),
+            Unparker::Os(thread) => thread.name.as_deref(),
+        }
+    }
+
+    /// Lets its [`park`], this one or the next, return. Never waits; any thread may call it.
+    pub fn unpark(&self) {
+        match &self.thread {
+            Unparker::Green(task) => task.give_permit(),
+            // Release: pairs with `take_permit`.
+            Unparker::Os(thread) => thread.permit.store(true, Ordering::Release),
+        }
+        self.thread.unpark();
+    }
+
+    /// The control block, if it is a green thread.
+    pub(crate) fn task(&self) -> Option<&Arc<Task>> {
+        match &self.thread {
+            Unparker::Green(task) => Some(task),
+            Unparker::Os(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thread").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+/// Queues a green thread that will run `f`. Never switches: it runs when its turn comes, after those that are ready.
+///
+/// ```
+/// osier::run(|| {
+///     let thread = osier::thread::spawn(|| 6 * 7);
+///     assert_eq!(thread.join().unwrap(), 42);
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside of a runtime.
+#[track_caller]
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Builder::new().spawn_now(f)
+}
+
+/// [`spawn`] for what need not be `Send`: the green thread stays on the worker that spawns it.
+///
+/// ```
+/// osier::run(|| {
+///     let shared = std::rc::Rc::new(std::cell::Cell::new(1));
+///     let theirs = shared.clone();
+///     osier::spawn_local(move || theirs.set(2)).join().unwrap();
+///     assert_eq!(shared.get(), 2);
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside of a runtime.
+#[track_caller]
+pub fn spawn_local<F, T>(f: F) -> LocalJoinHandle<T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    Builder::new().spawn_local_now(f)
+}
+
+/// The thread that calls.
+#[must_use]
+pub fn current() -> Thread {
+    // In a panic hook a green thread is still the one that panicked.
+    let task = scheduler::with_worker(|worker| worker.and_then(|worker| worker.running()));
+    Thread { thread: task.map_or_else(|| Unparker::Os(OsThread::current()), Unparker::Green) }
+}
+
+/// Lets the other ready green threads run first; on a plain OS thread, std's `yield_now`.
+///
+/// # Cancellation
+///
+/// A kill or an enclosing [`timeout`](crate::time::timeout) that has passed unwinds from here.
+pub fn yield_now() {
+    scheduler::yield_now().unwrap_or_else(|cancelled| cancelled.raise());
+}
+
+/// Waits until [`Thread::unpark`] is called for this thread, or has been since its last `park`; now and then for no reason.
+///
+/// # Cancellation
+///
+/// A kill or an enclosing [`timeout`](crate::time::timeout) ends the wait and unwinds.
+pub fn park() {
+    park_until(None);
+}
+
+/// [`park`], for at most `timeout`.
+///
+/// # Cancellation
+///
+/// As [`park`].
+pub fn park_timeout(timeout: Duration) {
+    park_until(Instant::now().checked_add(timeout));
+}
+
+fn park_until(deadline: Option<Instant>) {
+    loop {
+        let permitted = scheduler::with_place(|place| match place {
+            Place::Green(worker) => worker.current_task().take_permit(),
+            Place::Driver(_) | Place::OsThread => OsThread::current().take_permit(),
+        });
+        if permitted {
+            return;
+        }
+        match park::park(Reason::Park, deadline) {
+            Ok(Wake::Unparked) => {}
+            Ok(Wake::Deadline) => return,
+            Err(cancelled) => cancelled.raise(),
+        }
+    }
+}
+
+/// Waits for `duration`, and not less. Zero lets the others run.
+///
+/// # Cancellation
+///
+/// A kill or an enclosing [`timeout`](crate::time::timeout) ends the wait and unwinds.
+///
+/// ```
+/// use osier::time::{Duration, Instant};
+/// osier::run(|| {
+///     let start = Instant::now();
+///     osier::thread::sleep(Duration::from_millis(1));
+///     assert!(start.elapsed() >= Duration::from_millis(1));
+/// });
+/// ```
+pub fn sleep(duration: Duration) {
+    // What cannot be represented is for ever.
+    sleep_deadline(Instant::now().checked_add(duration));
+}
+
+/// Waits until `deadline`, and not less. One that has passed lets the others run.
+///
+/// # Cancellation
+///
+/// As [`sleep`].
+pub fn sleep_until(deadline: Instant) {
+    sleep_deadline(Some(deadline));
+}
+
+fn sleep_deadline(deadline: Option<Instant>) {
+    sleep_checked(deadline).unwrap_or_else(|cancelled| cancelled.raise());
+}
+
+/// The sleep behind `sleep` and its shims.
+pub(crate) fn sleep_checked(deadline: Option<Instant>) -> core::result::Result<(), Cancelled> {
+    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        return scheduler::yield_now();
+    }
+    while park::park(Reason::Sleep, deadline)? != Wake::Deadline {}
+    Ok(())
+}
+
+/// Runs `f`; a kill or an enclosing [`timeout`](crate::time::timeout) does not end its waits, but the first wait after it.
+///
+/// For what must not be left half done, and for waits in a callback that was called from C. Also at the end of a runtime,
+/// which waits for it.
+///
+/// ```
+/// osier::run(|| {
+///     let thread = osier::spawn(|| {
+///         osier::shield(|| osier::sleep(osier::time::Duration::from_millis(1)));
+///         "finished"
+///     });
+///     osier::yield_now();
+///     thread.kill();
+///     assert_eq!(thread.join().unwrap(), "finished");
+/// });
+/// ```
+pub fn shield<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    crate::limits::with_shield(f)
+}
