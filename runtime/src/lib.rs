@@ -39,4 +39,5 @@ pub use crate::offload::offload;
 pub use crate::scheduler::{
     Builder, Deadlock, Entered, Handle, Policy, Ready, Runtime, SeededRandom, Waiting, run,
 };
+pub use crate::stack::{Stacks, stats as stacks};
 pub use crate::thread::{shield, sleep, spawn, spawn_local, yield_now};
