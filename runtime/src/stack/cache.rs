@@ -7,7 +7,7 @@
 //! Owns the stacks in the lists. Only the OS thread itself reads or changes them; at its end they go to the depots, and
 //! whatever is dropped after that goes there directly.
 
-use super::depot::{self, KEPT};
+use super::depot;
 use super::{Class, Slot, Stack};
 use core::cell::Cell;
 use core::num::NonZeroUsize;
@@ -19,6 +19,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Bytes of idle stacks, counted at their full size, in each list; and how many stacks at least and at most.
 const CACHED_BYTES: usize = 16 * 1024 * 1024;
 const CACHED_COUNT: core::ops::RangeInclusive<usize> = 4..=64;
+
+/// The same for what a trim leaves in each list: the stacks of the next few green threads.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
+const KEPT_COUNT: usize = 16;
 
 thread_local! {
     static CACHE: Cache = const { Cache { lists: [const { List::UNUSED }; Class::COUNT], balance: AtomicIsize::new(0), known: Cell::new(false) } };
@@ -149,22 +153,31 @@ pub(super) fn in_use() -> usize {
     usize::try_from(ended + live).unwrap_or(0)
 }
 
-/// Gives the pages of idle stacks back to the machine, all but a few stacks': those that this OS thread has cached and
-/// those that no OS thread has. For a worker that has had nothing to do for a while: each of these stacks costs its
-/// next user a page fault, microseconds, so not for each short sleep.
+/// How many stacks a trim leaves in a list of this class.
+pub(super) fn kept(class: Class) -> u32 {
+    (KEPT_BYTES / class.size()).min(KEPT_COUNT) as u32
+}
+
+/// Gives the pages of idle stacks back to the machine: those of stacks that no OS thread has cached, and those that
+/// this OS thread has cached, but for a few. What other OS threads have cached is theirs to trim.
+///
+/// For a worker that has had nothing to do for a while, not for each short sleep: each of these stacks costs its next
+/// user a page fault, microseconds.
 pub(crate) fn trim() {
     let _ = CACHE.try_with(|cache| {
-        for (index, list) in cache.lists.iter().enumerate() {
-            list.spill(0, Class::with_index(index));
+        for class in depot::used() {
+            cache.lists[class.index()].spill(kept(class), class);
         }
     });
     depot::used().for_each(|class| depot::of(class).trim());
 }
 
-/// Whether [`trim`] has anything to give back.
+/// Whether [`trim`] has anything to give back. Takes an uncontended lock or two.
 pub(crate) fn has_idle_pages() -> bool {
-    CACHE.try_with(|cache| cache.lists.iter().any(|list| list.len.get() as usize > KEPT)).unwrap_or(false)
-        || depot::used().any(|class| depot::of(class).warm() > KEPT)
+    depot::used().any(|class| {
+        let cached = CACHE.try_with(|cache| cache.lists[class.index()].len.get()).unwrap_or(0);
+        cached > kept(class) || depot::of(class).warm() > 0
+    })
 }
 
 impl Cache {

@@ -15,9 +15,6 @@ const WARM_BYTES: usize = 256 * 1024 * 1024;
 /// How many idle stacks keep their pages in each depot, at least and at most.
 const WARM_COUNT: core::ops::RangeInclusive<usize> = 16..=4096;
 
-/// How many warm stacks a trim leaves: those of the next few green threads.
-pub(super) const KEPT: usize = 16;
-
 /// Bytes of the first arena of a class, unless a single stack is larger; and of the largest, likewise.
 const FIRST_ARENA: usize = 4 * 1024 * 1024;
 const LARGEST_ARENA: usize = 64 * 1024 * 1024 * 1024;
@@ -125,9 +122,9 @@ impl Depot {
         }
     }
 
-    /// Gives back the pages of all but `KEPT` idle stacks.
+    /// Gives back the pages of all idle stacks.
     pub(super) fn trim(&mut self) {
-        self.give_back(self.warm.len().saturating_sub(KEPT));
+        self.give_back(self.warm.len());
     }
 
     /// How many idle stacks keep their pages.

@@ -1,7 +1,8 @@
 //! What stacks keep to. Tests that need a process of their own run this executable again, with the name of one test.
 
 use super::arena::{Way, guard_at};
-use super::depot::{Depot, KEPT};
+use super::cache::kept;
+use super::depot::Depot;
 use super::*;
 use crate::fiber::{Fiber, State};
 use crate::sys::memory;
@@ -136,7 +137,7 @@ fn a_guard_survives_giving_pages_back() {
         let slots: Vec<Slot> = (0..100).map(|_| depot.take_cold().unwrap()).collect();
         slots.iter().for_each(|slot| depot.put(*slot));
         depot.trim();
-        assert_eq!(depot.warm(), KEPT);
+        assert_eq!(depot.warm(), 0);
         // SAFETY: the fault that is tested.
         unsafe { ((slots[50].limit(class) + GUARD - 1) as *mut u8).write_volatile(1) };
         std::process::exit(42);
@@ -283,11 +284,10 @@ fn idle_pages_are_bounded_and_given_back() {
         assert!(depot.warm() <= bound);
         assert!(touched(&slots) <= bound * 4);
         depot.trim();
-        assert_eq!(depot.warm(), KEPT);
-        assert!(touched(&slots) <= KEPT * 4);
+        assert_eq!(depot.warm(), 0);
+        assert_eq!(touched(&slots), 0);
         // All of them are still there, each once.
-        let mut again: Vec<Slot> = std::iter::from_fn(|| depot.take_warm()).collect();
-        again.extend((KEPT..slots.len()).map(|_| depot.take_cold().unwrap()));
+        let mut again: Vec<Slot> = slots.iter().map(|_| depot.take_cold().unwrap()).collect();
         again.sort();
         let mut slots = slots;
         slots.sort();
@@ -310,7 +310,7 @@ fn trim_empties_this_os_threads_cache_too() {
     trim();
     assert!(!has_idle_pages());
     let touched: usize = ranges.iter().map(|(start, bytes)| touched_pages(*start, bytes + PAGE)).sum();
-    assert!(touched <= KEPT, "{touched}");
+    assert_eq!(touched, kept(Class { log2: DEFAULT_SIZE.ilog2() }) as usize);
 }
 
 /// A small address space, then one full of mappings: both give errors, and a stack dropped serves the next one.
@@ -401,5 +401,5 @@ fn a_hundred_thousand_parked_fibers() {
     assert_eq!((stats().in_use, stats().pooled), (0, COUNT));
     assert!(touched() <= 2 * (1024 + 64), "{} touched pages are kept", touched());
     trim();
-    assert!(touched() <= 2 * KEPT);
+    assert!(touched() <= 2 * kept(Class { log2: DEFAULT_SIZE.ilog2() }) as usize);
 }
