@@ -5,7 +5,7 @@
 //! Stacks come in size classes, powers of two. Each class has a depot, shared by all OS threads ([`depot`]), that cuts
 //! stacks out of arenas ([`arena`]) and keeps the idle ones; each OS thread has a cache in front of the depots
 //! ([`cache`]), so that a stack that has just been dropped is acquired again without a lock or an atomic
-//! read-modify-write.
+//! read-modify-write. [`overflow`] reports a stack that is used up.
 //!
 //! ```text
 //!  Stack --drop--> cache (this OS thread) --64--> depot: warm --above the bound, or trim--> depot: cold
@@ -31,6 +31,7 @@
 mod arena;
 mod cache;
 mod depot;
+pub(crate) mod overflow;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io;
 
 pub(crate) use cache::{has_idle_pages, trim};
+pub(crate) use overflow::arm as arm_overflow_report;
 
 /// Usable bytes of a stack when its user does not ask for a size: 262,144.
 ///

@@ -3,6 +3,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod event;
+pub(crate) mod fault;
 pub(crate) mod memory;
 pub(crate) mod process;
 
