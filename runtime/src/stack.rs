@@ -16,9 +16,10 @@
 //!
 //! # Invariants
 //!
-//! 1. A stack's guard is installed before the stack is first handed out and stays for ever.
+//! 1. A stack's guard is installed when the stack is cut out of an arena, before it is handed out, and stays as long as
+//!    the stack exists. Many idle neighbours may cease to exist in a trim, and are cut again when they are needed.
 //! 2. Memory of stacks is never unmapped, so an address found in an arena stays one of a stack: the overflow report
-//!    relies on that. Pages are given back, address space is not.
+//!    relies on that. Pages and page tables are given back, address space is not.
 //! 3. A stack is in one place only: in use (a [`Stack`] owns it), in one cache, or in a depot.
 //!
 //! A reused stack still holds what its former user left on it; nothing may rely on fresh zeros.

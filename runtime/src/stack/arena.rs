@@ -36,19 +36,22 @@ static ARENAS: AtomicPtr<Arena> = AtomicPtr::new(ptr::null_mut());
 const LINE: usize = 64;
 const COLOURS: usize = 32;
 
-/// The part of an arena from which no stack has been cut yet.
+/// A part of an arena, or of arenas that are neighbours, that is not cut into stacks.
 #[derive(Debug)]
 pub(super) struct Uncut {
     /// Where the next stack's guard will begin.
     next: usize,
-    /// The arena's end; equal to `next` when all is cut.
+    /// Exclusive; equal to `next` when all is cut.
     end: usize,
-    /// How many were cut before; only for the colour.
+    /// How many were cut from this part; only for the colour.
     cut: usize,
 }
 
 impl Uncut {
-    pub(super) const NONE: Uncut = Uncut { next: 0, end: 0, cut: 0 };
+    /// A part of an arena whose stacks exist no more: from one guard's place to another's.
+    pub(super) fn again(start: usize, bytes: usize) -> Uncut {
+        Uncut { next: start, end: start + bytes, cut: 0 }
+    }
 
     /// Maps an arena for `count` stacks, or for as many fewer as the machine gives.
     pub(super) fn map(class: Class, mut count: usize) -> io::Result<Uncut> {
@@ -76,9 +79,9 @@ impl Uncut {
         Ok(Uncut { next: start, end, cut: 0 })
     }
 
-    /// How many stacks can still be cut.
-    pub(super) fn count(&self, class: Class) -> usize {
-        (self.end - self.next) / class.spacing()
+    /// Bytes of address space that are left.
+    pub(super) fn bytes(&self) -> usize {
+        self.end - self.next
     }
 
     /// Cuts a stack and guards it; `None` when all is cut. Where the kernel refuses marks, `way` becomes `Protection`.

@@ -19,6 +19,10 @@ const WARM_COUNT: core::ops::RangeInclusive<usize> = 16..=4096;
 const FIRST_ARENA: usize = 4 * 1024 * 1024;
 const LARGEST_ARENA: usize = 64 * 1024 * 1024 * 1024;
 
+/// Bytes of address space of idle neighbours above which a trim also takes their guards and page tables away (a
+/// thousand default stacks have half a MiB of page tables). Not for less, since the next use costs each a new guard.
+const UNCUT_BYTES: usize = 256 * 1024 * 1024;
+
 static DEPOTS: [Mutex<Depot>; Class::COUNT] = {
     let mut depots = [const { Mutex::new(Depot::new(Class::with_index(0), Way::Mark)) }; Class::COUNT];
     let mut index = 0;
@@ -44,9 +48,9 @@ pub(super) struct Depot {
     warm: Vec<Slot>,
     /// Idle stacks whose pages were given back. Both lists have room for all stacks of the depot, so that making a stack idle never allocates.
     cold: Vec<Slot>,
-    /// What no stack has been cut from yet, in the newest arena.
-    uncut: Uncut,
-    /// How many stacks were ever cut.
+    /// Parts of arenas that are not cut into stacks.
+    uncut: Vec<Uncut>,
+    /// How many stacks there are: in use, in a cache, or in a list above.
     cut: usize,
     /// Bytes of all arenas of this depot.
     mapped: usize,
@@ -74,7 +78,7 @@ pub(super) fn totals() -> (usize, usize) {
 
 impl Depot {
     pub(super) const fn new(class: Class, way: Way) -> Depot {
-        Depot { class, way, warm: Vec::new(), cold: Vec::new(), uncut: Uncut::NONE, cut: 0, mapped: 0 }
+        Depot { class, way, warm: Vec::new(), cold: Vec::new(), uncut: Vec::new(), cut: 0, mapped: 0 }
     }
 
     /// The idle stack that was used last among those that have pages.
@@ -88,11 +92,15 @@ impl Depot {
             return Ok(slot);
         }
         loop {
-            if let Some(slot) = self.uncut.cut(self.class, &mut self.way)? {
+            let Some(uncut) = self.uncut.last_mut() else {
+                self.grow()?;
+                continue;
+            };
+            if let Some(slot) = uncut.cut(self.class, &mut self.way)? {
                 self.cut += 1;
                 return Ok(slot);
             }
-            self.grow()?;
+            self.uncut.pop();
         }
     }
 
@@ -104,9 +112,10 @@ impl Depot {
         let total = self.cut + count;
         let (warm, cold) = (&mut self.warm, &mut self.cold);
         let room = warm.try_reserve(total - warm.len()).and_then(|()| cold.try_reserve(total - cold.len()));
-        room.map_err(|_| io::ErrorKind::OutOfMemory)?;
-        self.uncut = Uncut::map(self.class, count)?;
-        self.mapped += self.uncut.count(self.class) * spacing;
+        room.and_then(|()| self.uncut.try_reserve(1)).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let uncut = Uncut::map(self.class, count)?;
+        self.mapped += uncut.bytes();
+        self.uncut.push(uncut);
         // Relaxed: who reads the mask takes the lock before it looks at what this OS thread has done.
         USED.fetch_or(1 << self.class.index(), Ordering::Relaxed);
         Ok(())
@@ -122,9 +131,12 @@ impl Depot {
         }
     }
 
-    /// Gives back the pages of all idle stacks.
+    /// Gives back the pages of all idle stacks, and of many idle neighbours what else they cost.
     pub(super) fn trim(&mut self) {
-        self.give_back(self.warm.len());
+        if !self.warm.is_empty() {
+            self.give_back(self.warm.len());
+            self.uncut_idle();
+        }
     }
 
     /// How many idle stacks keep their pages.
@@ -151,5 +163,30 @@ impl Depot {
         }
         // In reverse, so that the lowest address is taken first: neighbours share page tables.
         self.cold.extend(self.warm.drain(..count).rev());
+    }
+
+    /// Makes long runs of cold stacks uncut again.
+    fn uncut_idle(&mut self) {
+        let class = self.class;
+        self.cold.sort_unstable();
+        let (mut begin, mut kept) = (0, 0);
+        while begin < self.cold.len() {
+            let run = self.cold[begin..].chunk_by(|low, high| high.limit(class) == low.end()).next();
+            let end = begin + run.map_or(1, <[Slot]>::len);
+            let (start, bytes) = (self.cold[begin].limit(class), (end - begin) * class.spacing());
+            if bytes >= UNCUT_BYTES && self.uncut.try_reserve(1).is_ok() {
+                // SAFETY: whole stacks of ours with their guards, all idle; they cease to be stacks here, and get a guard
+                // again when they are cut again.
+                unsafe { memory::unguard_and_discard(start, bytes) };
+                self.cut -= end - begin;
+                self.uncut.push(Uncut::again(start, bytes));
+            } else {
+                self.cold.copy_within(begin..end, kept);
+                kept += end - begin;
+            }
+            begin = end;
+        }
+        self.cold.truncate(kept);
+        self.cold.reverse(); // lowest address first, as in `give_back`
     }
 }

@@ -261,6 +261,64 @@ fn counts_return_to_the_baseline() {
     assert_eq!((stats().in_use, stats().pooled, stats().leaked), (0, 99, 1));
 }
 
+/// Many idle neighbours cease to exist in a trim; cut again, they have guards again, of either kind.
+#[test]
+fn stacks_cut_again_are_guarded_again() {
+    if let Some(what) = child() {
+        let (way, access) = what.split_once(' ').unwrap();
+        let class = Class { log2: 24 };
+        let mut depot = Depot::new(class, if way == "mark" { Way::Mark } else { Way::Protection });
+        let slots: Vec<Slot> = (0..64).map(|_| depot.take_cold().unwrap()).collect();
+        slots.iter().for_each(|slot| depot.put(*slot));
+        depot.trim();
+        let guard_of = |slot: &Slot| slot.limit(class) as *mut u8;
+        if access == "uncut" {
+            let guard = guard_of(&slots[63]);
+            // SAFETY: address space of the arena that is no stack now; without a guard, it can be read.
+            unsafe { guard.read_volatile() };
+            std::process::exit(42);
+        }
+        let again: Vec<Slot> = slots.iter().map(|_| depot.take_cold().unwrap()).collect();
+        for slot in &again {
+            // SAFETY: the stack's own memory.
+            unsafe { ((slot.base.get() - 1) as *mut u8).write_volatile(1) };
+        }
+        let index = access.parse::<usize>().unwrap();
+        // SAFETY: the fault that is tested.
+        unsafe { guard_of(&again[index]).write_volatile(1) };
+        std::process::exit(42);
+    }
+    for way in ["mark", "protection"] {
+        let output = run_child("stacks_cut_again_are_guarded_again", &format!("{way} uncut"));
+        assert_eq!(output.status.code(), Some(42), "{way}: {output:?}");
+        for index in [0, 31, 63] {
+            let output = run_child("stacks_cut_again_are_guarded_again", &format!("{way} {index}"));
+            assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{way}: {output:?}");
+        }
+    }
+}
+
+/// A trim keeps track of every stack, those that cease to exist and those between others that are in use.
+#[test]
+fn a_trim_loses_no_stack() {
+    let class = Class { log2: 24 };
+    let mut depot = Depot::new(class, Way::Mark);
+    let slots: Vec<Slot> = (0..64).map(|_| depot.take_cold().unwrap()).collect();
+    // Runs of 10, 39 and 13 idle stacks, of which the second is long enough to be cut again.
+    let (held, idle): (Vec<_>, Vec<_>) =
+        slots.iter().enumerate().partition(|(index, _)| [10, 50].contains(index));
+    for _ in 0..3 {
+        idle.iter().for_each(|(_, slot)| depot.put(**slot));
+        depot.trim();
+        let ends = |slots: &mut dyn Iterator<Item = Slot>| {
+            slots.map(Slot::end).collect::<std::collections::BTreeSet<_>>()
+        };
+        let again = ends(&mut idle.iter().map(|_| depot.take_cold().unwrap()));
+        assert!(again == ends(&mut idle.iter().map(|(_, slot)| **slot)));
+    }
+    assert_eq!(held.len(), 2);
+}
+
 /// Above the bound pages go back by themselves, and `trim` gives back nearly all the others.
 #[test]
 fn idle_pages_are_bounded_and_given_back() {
@@ -286,12 +344,14 @@ fn idle_pages_are_bounded_and_given_back() {
         depot.trim();
         assert_eq!(depot.warm(), 0);
         assert_eq!(touched(&slots), 0);
-        // All of them are still there, each once.
-        let mut again: Vec<Slot> = slots.iter().map(|_| depot.take_cold().unwrap()).collect();
-        again.sort();
-        let mut slots = slots;
-        slots.sort();
-        assert_eq!(again, slots);
+        // All of them are still there, each once; their colours may have changed.
+        let places = |slots: &[Slot]| {
+            let mut ends: Vec<usize> = slots.iter().map(|slot| slot.end()).collect();
+            ends.sort();
+            ends
+        };
+        let again: Vec<Slot> = slots.iter().map(|_| depot.take_cold().unwrap()).collect();
+        assert!(places(&again) == places(&slots));
     }
 }
 
@@ -402,4 +462,13 @@ fn a_hundred_thousand_parked_fibers() {
     assert!(touched() <= 2 * (1024 + 64), "{} touched pages are kept", touched());
     trim();
     assert!(touched() <= 2 * kept(Class { log2: DEFAULT_SIZE.ilog2() }) as usize);
+    // Nearly all of them have lost their guards and become address space again; the few that have not are still guarded.
+    assert!(stats().pooled < COUNT / 50, "{:?}", stats());
+    let mapped = stats().mapped_bytes;
+    let again: Vec<Stack> = (0..COUNT).map(|_| acquire(DEFAULT_SIZE).unwrap()).collect();
+    assert_eq!((stats().in_use, stats().mapped_bytes), (COUNT, mapped));
+    let mut bases: Vec<_> = again.iter().map(|stack| stack.limit()).collect();
+    bases.sort();
+    bases.dedup();
+    assert_eq!(bases.len(), COUNT);
 }

@@ -7,6 +7,7 @@ pub(crate) const PAGE: usize = if cfg!(target_arch = "x86_64") { 4096 } else { 6
 
 /// `MADV_GUARD_INSTALL`, since Linux 6.13; the libc crate does not name it.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
+const MADV_GUARD_REMOVE: libc::c_int = 103;
 
 /// New private memory of `bytes` bytes, readable, writable and zero, that costs nothing until it is touched.
 ///
@@ -83,4 +84,20 @@ pub(crate) unsafe fn guard_by_protection(address: usize, bytes: usize) -> io::Re
 pub(crate) unsafe fn discard(address: usize, bytes: usize) {
     // SAFETY: the caller's promise.
     unsafe { libc::madvise(address as *mut libc::c_void, bytes, libc::MADV_DONTNEED) };
+}
+
+/// Takes the guards of either kind away, and gives the pages back, and with them the page tables (kernels before 6.14
+/// keep these). Best effort: guards may stay.
+///
+/// # Safety
+///
+/// As for [`discard`], and nobody relies on the guards; nor on their absence where they were.
+pub(crate) unsafe fn unguard_and_discard(address: usize, bytes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::mprotect(address as *mut libc::c_void, bytes, libc::PROT_READ | libc::PROT_WRITE) };
+    // An old kernel does not know the advice, and has no marks to take away.
+    // SAFETY: the caller's promise.
+    unsafe { libc::madvise(address as *mut libc::c_void, bytes, MADV_GUARD_REMOVE) };
+    // SAFETY: the caller's promise.
+    unsafe { discard(address, bytes) };
 }
