@@ -132,4 +132,5 @@ pub(super) fn guard_at(address: usize) -> Option<Guarded> {
     None
 }
 
-const _: () = assert!(COLOURS * LINE <= PAGE / 2 && LINE % corosensei::stack::STACK_ALIGNMENT == 0);
+// A shallow body's frames fit into the rest of the page, also on a machine whose pages are the smallest.
+const _: () = assert!(COLOURS * LINE <= PAGE / 2);

@@ -25,7 +25,7 @@ const KEPT_BYTES: usize = 4 * 1024 * 1024;
 const KEPT_COUNT: usize = 16;
 
 thread_local! {
-    static CACHE: Cache = const { Cache { lists: [const { List::UNUSED }; Class::COUNT], balance: AtomicIsize::new(0), known: Cell::new(false) } };
+    static CACHE: Cache = const { Cache { lists: [const { List::new() }; Class::COUNT], balance: AtomicIsize::new(0), known: Cell::new(false) } };
 }
 
 /// The caches of all OS threads.
@@ -162,7 +162,8 @@ pub(super) fn kept(class: Class) -> u32 {
 /// this OS thread has cached, but for a few. What other OS threads have cached is theirs to trim.
 ///
 /// For a worker that has had nothing to do for a while, not for each short sleep: each of these stacks costs its next
-/// user a page fault, microseconds.
+/// user a page fault, microseconds. So a worker that is about to wait for long while [`has_idle_pages`] first waits for
+/// a fraction of a second, and trims if nothing has come.
 pub(crate) fn trim() {
     let _ = CACHE.try_with(|cache| {
         for class in depot::used() {
@@ -209,7 +210,9 @@ impl Drop for Cache {
 }
 
 impl List {
-    const UNUSED: List = List { head: Cell::new(None), len: Cell::new(0), most: Cell::new(0) };
+    const fn new() -> List {
+        List { head: Cell::new(None), len: Cell::new(0), most: Cell::new(0) }
+    }
 
     #[inline]
     fn push(&self, slot: Slot) {
