@@ -43,7 +43,6 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io;
 
 pub(crate) use cache::{has_idle_pages, trim};
-pub(crate) use overflow::arm as arm_overflow_report;
 
 /// Usable bytes of a stack when its user does not ask for a size: 262,144.
 ///
