@@ -6,8 +6,12 @@ compile_error!(
 );
 
 mod clock;
+#[allow(unsafe_code, reason = "refers to frames beneath the running one")]
+mod entry;
 #[allow(unsafe_code, reason = "switches stacks")]
 mod fiber;
+#[allow(unsafe_code, reason = "control blocks that several stacks refer to")]
+pub mod greenlet;
 #[allow(unsafe_code, reason = "an intrusive list of shared items")]
 mod inbox;
 #[allow(unsafe_code, reason = "frames on the stack, linked by pointer")]

@@ -5,7 +5,7 @@
 //! with it when it is switched out ([`crate::fiber`] saves and restores it), so a deadline never ends somebody else's wait.
 //!
 //! A generator or greenlet is also bound by what encloses its driver or parent *now*: its outermost frame is a link to the
-//! place where those keep their own innermost frame.
+//! [`Origin`] where those keep their own innermost frame while they are switched out.
 
 use crate::clock::Instant;
 use core::cell::Cell;
@@ -41,8 +41,39 @@ enum Kind {
     Timeout(TimeoutId, Instant),
     /// Nothing outside of this frame ends a wait inside of it.
     Shield,
-    /// Bottom of a generator or greenlet: go on with the frames of its driver or parent.
-    Link(*const Cell<Head>),
+    /// Bottom of a generator or greenlet: go on with the frames of its driver or parent, which the cell names now.
+    Link(*const Cell<*const Origin>),
+}
+
+/// Where a driver or parent keeps its innermost frame while another stack runs.
+pub(crate) struct Origin {
+    /// Null when it has no frame: then the search goes on with `outer`.
+    head: Cell<Head>,
+    /// The driver's or parent's own driver or parent, asked only when it has no frame itself, having ended or not begun (a
+    /// stack that runs has a link at its bottom); null when there is none.
+    outer: Cell<*const Origin>,
+}
+
+impl Origin {
+    pub(crate) const fn new() -> Origin {
+        Origin { head: Cell::new(ptr::null()), outer: Cell::new(ptr::null()) }
+    }
+
+    /// Notes the running stack's innermost frame, before a switch away from it.
+    #[inline]
+    pub(crate) fn note(&self) {
+        self.head.set(HEAD.get());
+    }
+
+    /// The stack has ended.
+    pub(crate) fn clear(&self) {
+        self.head.set(ptr::null());
+    }
+
+    /// What bounds those that have this as their `outer` when this has no frame; for [`inherit`] too.
+    pub(crate) fn outer(&self) -> &Cell<*const Origin> {
+        &self.outer
+    }
 }
 
 /// What the frames of the running stack say, taken together.
@@ -69,7 +100,7 @@ impl Limits {
     fn of(mut head: Head, unwinding: bool) -> Limits {
         let mut limits = Limits { timeout: None, shielded: unwinding };
         // SAFETY: a frame is unlinked before its stack frame ends (`enclose`), and stacks are unwound or leaked, never freed
-        // under a live frame; a link's cell outlives the body that `inherit` bounds.
+        // under a live frame; what a link leads to is valid while the body that `inherit` bounds runs.
         while let Some(frame) = unsafe { head.as_ref() } {
             if unwinding && !frame.unwinding {
                 break;
@@ -85,8 +116,19 @@ impl Limits {
                     limits.shielded = true;
                     break;
                 }
-                // SAFETY: as above.
-                Kind::Link(of) => head = unsafe { &*of }.get(),
+                Kind::Link(of) => {
+                    // SAFETY: as above.
+                    let mut origin = unsafe { &*of }.get();
+                    head = ptr::null();
+                    // SAFETY: as above.
+                    while let Some(this) = unsafe { origin.as_ref() } {
+                        head = this.head.get();
+                        if !head.is_null() {
+                            break;
+                        }
+                        origin = this.outer.get();
+                    }
+                }
             }
         }
         limits
@@ -117,12 +159,13 @@ pub(crate) fn with_shield<T>(f: impl FnOnce() -> T) -> T {
     enclose(Kind::Shield, f)
 }
 
-/// Runs `body` at the bottom of a fiber's stack; its waits are bound by the frames that `of` holds at the time of each.
+/// Runs `body` at the bottom of a fiber's stack; its waits are bound by the frames that `of` leads to at the time of each.
 ///
 /// # Safety
 ///
-/// `of` must stay valid until this returns or unwinds, and hold a head that is valid whenever `body` runs.
-pub(crate) unsafe fn inherit<T>(of: *const Cell<Head>, body: impl FnOnce() -> T) -> T {
+/// `of` must stay valid until this returns or unwinds. Whenever `body` runs, each origin that `of` leads to must be valid,
+/// and its head null or the innermost frame of a stack that is suspended, or beneath `body`'s.
+pub(crate) unsafe fn inherit<T>(of: *const Cell<*const Origin>, body: impl FnOnce() -> T) -> T {
     enclose(Kind::Link(of), body)
 }
 
