@@ -33,6 +33,7 @@ use crate::limits::{self, Origin};
 use crate::{panic_count, stack};
 use core::any::Any;
 use core::cell::{Cell, RefCell, UnsafeCell};
+use core::mem::MaybeUninit;
 use core::ptr;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -67,7 +68,7 @@ pub(super) struct Node<T: 'static> {
     /// How many [`Greenlet`]s name it. The `Rc`s besides those only keep the memory.
     pub(super) handles: Cell<usize>,
     /// What the greenlet finds when it next runs; when its fiber has finished, what it left.
-    pub(super) mail: Cell<Mail<T>>,
+    pub(super) mail: Mailbox<T>,
     /// `None` before the first switch, after the end, and in the main greenlet.
     fiber: UnsafeCell<Option<Fiber>>,
     /// Valid while `fiber` has started and has not finished; `None` before.
@@ -85,6 +86,23 @@ pub(super) struct Node<T: 'static> {
     attempts: Cell<u8>,
 }
 
+/// Where a greenlet finds what a switch has brought it. The value has a place of its own beside the rare rest, so that
+/// the usual way is two stores and two loads.
+pub(super) struct Mailbox<T> {
+    holds: Cell<Holds>,
+    /// Initialised when `holds` is `Value`.
+    value: UnsafeCell<MaybeUninit<T>>,
+    /// Meaningful when `holds` is `Other`.
+    other: Cell<Mail<T>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Nothing,
+    Value,
+    Other,
+}
+
 /// What a switch brings to its target.
 pub(super) enum Mail<T> {
     Empty,
@@ -93,6 +111,64 @@ pub(super) enum Mail<T> {
     Exit,
     /// To be raised.
     Throw(Box<dyn Any + Send>),
+}
+
+impl<T> Mailbox<T> {
+    fn new() -> Mailbox<T> {
+        Mailbox {
+            holds: Cell::new(Holds::Nothing),
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+            other: Cell::new(Mail::Empty),
+        }
+    }
+
+    /// Puts in a value. What is there is not dropped: a greenlet that can be switched to has taken its mail.
+    #[inline(always)]
+    pub(super) fn put_value(&self, value: T) {
+        debug_assert!(self.holds.get() == Holds::Nothing, "a greenlet has not taken its mail");
+        // SAFETY: no reference into the cell outlives a method of this type.
+        unsafe { self.value.get().write(MaybeUninit::new(value)) };
+        self.holds.set(Holds::Value);
+    }
+
+    /// Takes the value; `None` if there is something else.
+    #[inline(always)]
+    fn take_value(&self) -> Option<T> {
+        if self.holds.get() != Holds::Value {
+            return None;
+        }
+        self.holds.set(Holds::Nothing);
+        // SAFETY: it was initialised, and will not be read again now that `holds` says so.
+        Some(unsafe { self.value.get().read().assume_init() })
+    }
+
+    /// Puts in anything, in place of what is there.
+    pub(super) fn put(&self, mail: Mail<T>) {
+        drop(self.take());
+        match mail {
+            Mail::Value(value) => self.put_value(value),
+            mail => {
+                self.other.set(mail);
+                self.holds.set(Holds::Other);
+            }
+        }
+    }
+
+    fn take(&self) -> Mail<T> {
+        match self.take_value() {
+            Some(value) => Mail::Value(value),
+            None => {
+                self.holds.set(Holds::Nothing);
+                self.other.replace(Mail::Empty)
+            }
+        }
+    }
+}
+
+impl<T> Drop for Mailbox<T> {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
 }
 
 /// Why a switch cannot be made.
@@ -192,7 +268,7 @@ impl<T: 'static> Family<T> {
     /// # Safety
     ///
     /// `check` must hold; `target` must be active, of this family, and not the running greenlet.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn transfer(&self, target: *const Node<T>) {
         let me = self.current.get();
         // SAFETY: who runs is alive: the main greenlet until the entry ends, the others by invariant 1.
@@ -209,7 +285,7 @@ impl<T: 'static> Family<T> {
     }
 
     /// Runs whoever is current until that is the main greenlet.
-    #[inline]
+    #[inline(always)]
     fn hub(&self) {
         loop {
             let next = self.current.get();
@@ -238,7 +314,7 @@ impl<T: 'static> Family<T> {
         let node = Node::to_rc(node);
         let settle = move || {
             if state == fiber::State::Finished {
-                let left = node.mail.replace(Mail::Empty);
+                let left = node.mail.take();
                 node.bury();
                 self.left.set(node.number);
                 self.deliver(&node, left);
@@ -271,7 +347,7 @@ impl<T: 'static> Family<T> {
             }
             target = target.above();
         }
-        target.mail.set(mail);
+        target.mail.put(mail);
         self.current.set(Rc::as_ptr(&target));
     }
 
@@ -312,7 +388,7 @@ impl<T: 'static> Node<T> {
             family: Rc::clone(family),
             stage: Cell::new(super::State::Pending),
             handles: Cell::new(0),
-            mail: Cell::new(Mail::Empty),
+            mail: Mailbox::new(),
             fiber: UnsafeCell::new(None),
             suspender: Cell::new(None),
             body: Cell::new(None),
@@ -377,7 +453,7 @@ impl<T: 'static> Node<T> {
             // when that greenlet last stopped being the one that runs (invariant 4), and is cleared when it ends.
             unsafe { limits::inherit(self.origin.outer(), body) }
         }));
-        self.mail.set(match result {
+        self.mail.put(match result {
             Ok(mail) => mail,
             Err(panic) if panic.is::<GreenletExit>() => Mail::Exit,
             Err(panic) => Mail::Throw(panic),
@@ -424,22 +500,23 @@ impl<T: 'static> Node<T> {
     }
 
     /// Takes what a switch to this greenlet, which runs, has brought.
-    #[inline]
+    #[inline(always)]
     pub(super) fn receive(&self) -> Result<T, GreenletExit> {
-        match self.mail.replace(Mail::Empty) {
-            Mail::Value(value) => {
+        match self.mail.take_value() {
+            Some(value) => {
                 if trace::is_set() {
                     self.family.trace(Kind::Switch, self.number);
                 }
                 Ok(value)
             }
-            mail => self.receive_other(mail),
+            None => self.receive_other(),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn receive_other(&self, mail: Mail<T>) -> Result<T, GreenletExit> {
+    fn receive_other(&self) -> Result<T, GreenletExit> {
+        let mail = self.mail.take();
         let kind = if matches!(mail, Mail::Throw(_)) { Kind::Throw } else { Kind::Switch };
         if trace::is_set() {
             match entry::current() {
@@ -506,7 +583,7 @@ impl<T: 'static> Node<T> {
         }
         let beneath = current.beneath.replace(true);
         self.attempts.set(self.attempts.get() + 1);
-        self.mail.set(Mail::Throw(Box::new(GreenletExit)));
+        self.mail.put(Mail::Throw(Box::new(GreenletExit)));
         family.left.set(current.number);
         family.current.set(Rc::as_ptr(self));
         let mut state = fiber::State::Suspended;
@@ -519,7 +596,7 @@ impl<T: 'static> Node<T> {
         family.current.set(current);
         current.beneath.set(beneath);
         if state == fiber::State::Finished {
-            let left = self.mail.replace(Mail::Empty);
+            let left = self.mail.take();
             self.bury();
             home.unregister(self.number);
             if let Mail::Throw(panic) = left {

@@ -221,7 +221,7 @@ impl<T: 'static> Greenlet<T> {
     ///
     /// With what is raised in the calling greenlet while it is suspended: by [`Greenlet::throw`], by a panic that has left the
     /// body of one of its children, or a [`GreenletExit`], when nobody can switch to it any more.
-    #[inline]
+    #[inline(always)]
     pub fn switch(&self, value: T) -> Result<T, SwitchError<T>> {
         let node = &*self.node;
         let family = &*node.family;
@@ -231,7 +231,7 @@ impl<T: 'static> Greenlet<T> {
             && node.stage.get() == State::Active
             && !core::ptr::eq(me, node)
         {
-            node.mail.set(Mail::Value(value));
+            node.mail.put_value(value);
             // SAFETY: the current entry shows this family, so it is not frozen, and nothing unwinds: `check` holds. The target is
             // active, of this family, and not the running greenlet.
             unsafe { family.transfer(node) };
@@ -275,7 +275,7 @@ impl<T: 'static> Greenlet<T> {
                 Err(NoStart::Stack(source)) => return Err(SwitchError::NoStack { value, source }),
             }
         }
-        target.mail.set(Mail::Value(value));
+        target.mail.put_value(value);
         self.transfer(target)
     }
 
@@ -341,7 +341,7 @@ impl<T: 'static> Greenlet<T> {
             drop(target);
             resume_unwind(payload);
         }
-        target.mail.set(if exit { Mail::Exit } else { Mail::Throw(payload) });
+        target.mail.put(if exit { Mail::Exit } else { Mail::Throw(payload) });
         self.transfer(target)
     }
 
