@@ -4,8 +4,8 @@
 //! sending slowly. Pipelined requests are answered one after another, in order.
 
 use super::{BodyDrain, BodyError, Exchange, Limits, Parsed, Refusal, Request, Response, Status, Transport};
+use osier::time::{Duration, Instant, SystemTime};
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
 
 /// What answers requests.
 pub trait Handler {
@@ -219,7 +219,8 @@ impl<T: Transport, O: Observer + ?Sized> Connection<'_, T, O> {
     }
 
     fn refuse(&mut self, refusal: Refusal) -> io::Result<bool> {
-        let response = Response::page(refusal.status, &sentence(&refusal.reason)).closing();
+        let page = Response::page(refusal.status, &sentence(&refusal.reason));
+        let response = page.closing().only_head(refusal.line.starts_with("HEAD "));
         self.send(response, None, refusal.line)
     }
 

@@ -16,6 +16,7 @@ mod body;
 mod conditional;
 mod connection;
 mod date;
+mod disk;
 mod listing;
 mod range;
 mod request;

@@ -4,11 +4,11 @@
 //! pulled out piece by piece ([`Wire::piece`]), so that blocking code and an event loop send alike; only reading the
 //! file can wait.
 
+use super::disk::append_from;
 use super::{Method, Request, Version, http_date};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -104,6 +104,8 @@ pub struct Response {
     has_content: bool,
     /// True if the connection ends with this reply whatever the client wants.
     closes: bool,
+    /// True if the length of the body is told, but not the body: an answer to HEAD.
+    only_head: bool,
 }
 
 impl Response {
@@ -115,6 +117,7 @@ impl Response {
             body: Body::new(),
             has_content: status != Status::NOT_MODIFIED,
             closes: false,
+            only_head: false,
         }
     }
 
@@ -149,6 +152,13 @@ impl Response {
     /// The same reply, and the connection ends with it.
     pub fn closing(mut self) -> Response {
         self.closes = true;
+        self
+    }
+
+    /// The same reply without its body, whose length is still told, if `only_head`. Needed only where there is no request to
+    /// see that from.
+    pub fn only_head(mut self, only_head: bool) -> Response {
+        self.only_head = only_head;
         self
     }
 
@@ -188,8 +198,8 @@ impl Response {
             (true, _) => "",
         });
         head.push_str("\r\n");
-        let bodyless = request.is_some_and(|request| request.method == Method::Head) || !self.has_content;
-        let body = if bodyless { Body::new() } else { self.body };
+        let only_head = self.only_head || request.is_some_and(|request| request.method == Method::Head);
+        let body = if only_head || !self.has_content { Body::new() } else { self.body };
         Wire {
             status: self.status,
             keep_alive,
@@ -212,7 +222,8 @@ pub(super) const STYLE: &str = "\
     th{text-align:left;font-weight:500;color:GrayText}\
     th,td{padding:.3rem .6rem;border-bottom:1px solid light-dark(#e4e4e4,#3a3a3a)}\
     tr:hover td{background:light-dark(#f5f7fa,#26282c)}\
-    td:first-child{overflow-wrap:anywhere}\
+    h1,th:first-child,td:first-child{padding-left:.25rem}\
+    td:first-child{width:100%;overflow-wrap:anywhere}\
     .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;color:GrayText}";
 
 /// `text` as it stands in HTML, also inside an attribute's double quotes.
@@ -291,11 +302,8 @@ impl Wire {
                 }
                 Part::File { length: 0, .. } => {}
                 Part::File { file, offset, length } => {
-                    let start = self.buffer.len();
-                    let wanted = usize::try_from(length).unwrap_or(PIECE).min(PIECE - start);
-                    self.buffer.resize(start + wanted, 0);
-                    let count = read_at(&file, &mut self.buffer[start..], offset)?;
-                    self.buffer.truncate(start + count);
+                    let wanted = usize::try_from(length).unwrap_or(PIECE).min(PIECE - self.buffer.len());
+                    let count = append_from(&file, &mut self.buffer, offset, wanted)?;
                     if count == 0 {
                         return Err(io::Error::new(
                             io::ErrorKind::UnexpectedEof,
@@ -309,15 +317,6 @@ impl Wire {
         }
         self.content += (self.buffer.len() - head) as u64;
         Ok(&self.buffer)
-    }
-}
-
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, offset) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }
 

@@ -5,8 +5,10 @@
 //! or is absolute, is refused. Where `openat2` is missing (before Linux 5.6, and in some sandboxes) the path is walked one component
 //! at a time and no link is followed at all. Canonicalising and then checking would leave a gap between check and open.
 
+use super::disk;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -60,6 +62,7 @@ pub struct Entry {
 
 /// Not blocking, so that opening a FIFO does not wait for its writer.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 impl Root {
@@ -78,7 +81,8 @@ impl Root {
         Ok(root)
     }
 
-    /// Opens what is under `path`, a path in normal form (see [`super::Target::path`]). May wait for a disk.
+    /// Opens what is under `path`, a path in normal form (see [`super::Target::path`]). May wait for a disk; a green thread that
+    /// does lets others run.
     ///
     /// # Errors
     ///
@@ -86,7 +90,9 @@ impl Root {
     /// path leads out of the root. What is neither a file nor a directory is `NotFound`.
     pub fn find(&self, path: &[u8]) -> io::Result<Found> {
         let wanted = if path.ends_with(b"/") { READ | OFlags::DIRECTORY } else { READ };
-        let opened = self.resolve(path, wanted)?;
+        let (root, owned) = (self.clone(), path.to_vec());
+        let opened =
+            disk::answer(|| self.resolve_in_memory(path, wanted), move || root.resolve(&owned, wanted))?;
         let stat = rustix::fs::fstat(&opened)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Ok(Found::Directory(opened)),
@@ -100,12 +106,18 @@ impl Root {
     }
 
     /// What the directory `opened`, found under `path`, has to offer, in no order: files and directories, also through
-    /// links that stay inside the root, but no hidden ones, whose name begins with a dot. May wait for a disk.
+    /// links that stay inside the root, but no hidden ones, whose name begins with a dot. May wait for a disk; a green thread lets
+    /// others run.
     ///
     /// # Errors
     ///
     /// If the directory cannot be read.
-    pub fn entries(&self, opened: &OwnedFd, path: &[u8]) -> io::Result<Vec<Entry>> {
+    pub fn entries(&self, opened: OwnedFd, path: &[u8]) -> io::Result<Vec<Entry>> {
+        let (root, path) = (self.clone(), path.to_vec());
+        osier::offload(move || root.read_entries(&opened, &path))
+    }
+
+    fn read_entries(&self, opened: &OwnedFd, path: &[u8]) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for entry in Dir::read_from(opened)? {
             let entry = entry?;
@@ -136,16 +148,31 @@ impl Root {
         Ok(entries)
     }
 
+    /// [`Root::resolve`] if the kernel has all that it takes in memory, else `EAGAIN`.
+    fn resolve_in_memory(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        if self.way == Way::Walk {
+            return Err(Errno::AGAIN);
+        }
+        match rustix::fs::openat2(
+            &self.directory,
+            &*relative(path),
+            flags,
+            Mode::empty(),
+            BENEATH | ResolveFlags::CACHED,
+        ) {
+            // Linux before 5.12 does not know `RESOLVE_CACHED`.
+            Err(Errno::INVAL | Errno::INTR) => Err(Errno::AGAIN),
+            result => result,
+        }
+    }
+
     fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let mut components = path.split(|byte| *byte == b'/').filter(|component| !component.is_empty());
         let directory = self.directory.as_fd();
         match self.way {
-            Way::Beneath => {
-                let relative = components.collect::<Vec<_>>().join(&b'/');
-                let relative = if relative.is_empty() { b".".to_vec() } else { relative };
-                beneath(directory, &relative, flags)
-            }
+            Way::Beneath => beneath(directory, &relative(path), flags),
             Way::Walk => {
+                let mut components =
+                    path.split(|byte| *byte == b'/').filter(|component| !component.is_empty());
                 let last = components.next_back().unwrap_or(b".");
                 let mut here: Option<OwnedFd> = None;
                 for component in components {
@@ -163,6 +190,13 @@ impl Root {
     }
 }
 
+/// `path` as seen from the root: without slashes at either end, and `.` for the root itself.
+fn relative(path: &[u8]) -> Cow<'_, [u8]> {
+    let components = path.split(|byte| *byte == b'/').filter(|component| !component.is_empty());
+    let relative = components.collect::<Vec<_>>().join(&b'/');
+    if relative.is_empty() { Cow::Borrowed(b".") } else { Cow::Owned(relative) }
+}
+
 fn step(directory: BorrowedFd<'_>, component: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     // Paths in normal form have none; walking must not depend on that.
     if component == b".." {
@@ -172,11 +206,10 @@ fn step(directory: BorrowedFd<'_>, component: &[u8], flags: OFlags) -> Result<Ow
 }
 
 fn beneath(directory: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     // EAGAIN: something was renamed while a `..` in a link was being followed, and the kernel is not sure.
     let mut tries = 0;
     loop {
-        match rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve) {
+        match rustix::fs::openat2(directory, path, flags, Mode::empty(), BENEATH) {
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if tries < 100 => tries += 1,
             result => return result,
@@ -295,7 +328,7 @@ mod tests {
             let Ok(Found::Directory(opened)) = root.find(path.as_bytes()) else {
                 panic!("{path} is no directory")
             };
-            let mut entries = root.entries(&opened, path.as_bytes()).expect("entries");
+            let mut entries = root.entries(opened, path.as_bytes()).expect("entries");
             entries.sort_by(|one, other| one.name.cmp(&other.name));
             let name = |entry: Entry| String::from_utf8(entry.name).expect("UTF-8");
             entries.into_iter().map(name).collect::<Vec<_>>()

@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,8 +43,8 @@ impl Handler for StaticFiles {
             Ok(Found::Directory(_)) if !request.target.names_directory() => return redirect(request),
             Ok(Found::Directory(opened)) => match self.root.find(&[path, INDEX].concat()) {
                 // A directory of that name is no page.
-                Ok(Found::Directory(_)) => return self.list(&opened, path),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return self.list(&opened, path),
+                Ok(Found::Directory(_)) => return self.list(opened, path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return self.list(opened, path),
                 found => found.map(|found| (found, INDEX)),
             },
             found => found.map(|found| (found, path)),
@@ -52,14 +53,14 @@ impl Handler for StaticFiles {
             Ok((Found::File { file, length, modified }, name)) => {
                 file_reply(request, file, length, &Validators::of_file(modified, length), content_type(name))
             }
-            Ok((Found::Directory(opened), _)) => self.list(&opened, path),
+            Ok((Found::Directory(opened), _)) => self.list(opened, path),
             Err(error) => failure(&error, path),
         }
     }
 }
 
 impl StaticFiles {
-    fn list(&self, opened: &std::os::fd::OwnedFd, path: &[u8]) -> Response {
+    fn list(&self, opened: OwnedFd, path: &[u8]) -> Response {
         match self.root.entries(opened, path) {
             Ok(entries) => listing(path, entries),
             Err(error) => failure(&error, path),

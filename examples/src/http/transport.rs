@@ -3,10 +3,10 @@
 //! A deadline is an instant and bounds all reads and writes until it is changed, so a client that sends one byte just
 //! before each of many timeouts gains nothing.
 
+use osier::time::{Duration, Instant};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// A connection with a client, encrypted or not.
 pub trait Transport: Read + Write {
