@@ -87,6 +87,12 @@ impl Fiber {
     }
 }
 
+/// The addresses of a stack, its guard included.
+pub(crate) fn bounds(stack: &Stack) -> core::ops::Range<usize> {
+    use corosensei::stack::Stack as Bounds;
+    Bounds::limit(stack).get()..Bounds::base(stack).get()
+}
+
 impl Drop for Fiber {
     fn drop(&mut self) {
         if self.coroutine.started() && !self.coroutine.done() {

@@ -11,6 +11,8 @@ mod entry;
 #[allow(unsafe_code, reason = "switches stacks")]
 mod fiber;
 #[allow(unsafe_code, reason = "control blocks that several stacks refer to")]
+pub mod generator;
+#[allow(unsafe_code, reason = "control blocks that several stacks refer to")]
 pub mod greenlet;
 #[allow(unsafe_code, reason = "an intrusive list of shared items")]
 mod inbox;

@@ -422,6 +422,7 @@ impl<T: 'static> Node<T> {
     /// Gives a pending greenlet its stack and makes it active.
     pub(super) fn start(self: &Rc<Self>) -> Result<(), NoStart> {
         let body = self.body.take().ok_or(NoStart::Body)?;
+        stack::overflow::arm();
         let stack = match stack::acquire(self.stack_size) {
             Ok(stack) => stack,
             Err(error) => {

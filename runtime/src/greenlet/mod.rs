@@ -52,14 +52,12 @@ pub use self::trace::{Event, Kind, TraceFn, settrace};
 
 use self::family::{Family, Mail, NoStart, Node, Refusal};
 use crate::entry;
+use crate::stack::DEFAULT_SIZE;
 use core::any::Any;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use std::panic::resume_unwind;
 use std::rc::Rc;
-
-/// Bytes of a greenlet's stack unless its maker says otherwise. Only touched pages cost memory.
-const STACK_SIZE: usize = 256 * 1024;
 
 /// Runs `f` with a family of greenlets of its own, and unwinds what is still suspended in it when `f` has ended.
 ///
@@ -140,7 +138,7 @@ impl<T: 'static> Greenlet<T> {
     ///
     /// As [`current`].
     pub fn new(body: impl FnOnce(T) -> T + 'static) -> Greenlet<T> {
-        Greenlet::with_stack_size(STACK_SIZE, body)
+        Greenlet::with_stack_size(DEFAULT_SIZE, body)
     }
 
     /// [`Greenlet::new`] with a stack of at least `bytes` bytes instead of 262,144. Only touched pages cost memory.
@@ -174,7 +172,7 @@ impl<T: 'static> Greenlet<T> {
     /// });
     /// ```
     pub fn pending() -> Greenlet<T> {
-        Greenlet::made(STACK_SIZE)
+        Greenlet::made(DEFAULT_SIZE)
     }
 
     fn made(stack_size: usize) -> Greenlet<T> {
