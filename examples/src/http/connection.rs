@@ -73,7 +73,7 @@ pub trait Observer {
 impl Observer for () {}
 
 /// Bytes that are read at a time.
-const READ: usize = 8 << 10;
+const READ: usize = 4 << 10;
 /// Bytes that are read and dropped at most while hanging up.
 const LINGER: usize = 4 << 20;
 
@@ -120,8 +120,7 @@ impl<T: Transport, O: Observer + ?Sized> Connection<'_, T, O> {
     fn exchange(&mut self, handler: &(impl Handler + ?Sized)) -> io::Result<bool> {
         match self.head()? {
             Head::Nothing => {
-                // A half-read stream is no place for a polite end; for TLS, this says that nothing was cut off.
-                let _ = self.transport.finish();
+                self.hang_up(false);
                 Ok(false)
             }
             Head::Refused(refusal) => self.refuse(refusal),
@@ -143,6 +142,9 @@ impl<T: Transport, O: Observer + ?Sized> Connection<'_, T, O> {
 
     /// Waits for a head.
     fn head(&mut self) -> io::Result<Head> {
+        // Some clients send a blank line behind a body; that does not begin a request.
+        let blank = self.buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        self.buffer.drain(..blank);
         if self.buffer.is_empty() {
             // An idle connection should cost little.
             self.buffer = Vec::new();
@@ -250,8 +252,8 @@ impl<T: Transport, O: Observer + ?Sized> Connection<'_, T, O> {
         Ok(keep_alive)
     }
 
-    /// Ends the connection; if the client may still be sending, waits a little for it to read the reply. What goes
-    /// wrong here concerns nobody any more.
+    /// Ends the connection, which tells a client of TLS that nothing was cut off; if the client may still be sending, waits a
+    /// little for it to read the reply. What goes wrong here concerns nobody any more.
     fn hang_up(&mut self, linger: bool) {
         self.transport.set_deadline(within(self.patience.linger));
         if self.transport.finish().is_err() || !linger {

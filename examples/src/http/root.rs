@@ -222,6 +222,7 @@ mod tests {
     use super::*;
     use std::io::Read;
     use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A directory `root` with a secret beside it, and links of every kind.
     fn tree() -> tempfile::TempDir {
@@ -317,6 +318,37 @@ mod tests {
         let [_, root] = both(&base);
         for path in ["/in", "/in_dir/", "/dir/in"] {
             assert!(content(&root, path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_becomes_a_link_meanwhile_does_not_lead_out() {
+        let base = tree();
+        let inside = base.path().join("root");
+        std::fs::write(inside.join("dir/secret"), "inside").expect("a file");
+        let (real, link) = (inside.join("dir"), inside.join("up"));
+        for root in both(&base) {
+            let done = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        let swap = rustix::fs::RenameFlags::EXCHANGE;
+                        rustix::fs::renameat_with(CWD, &real, CWD, &link, swap).expect("both exist");
+                    }
+                });
+                let (mut found, mut refused) = (0, 0);
+                while found < 500 || refused < 500 {
+                    match content(&root, "/dir/secret") {
+                        Ok(content) if content == "inside" => found += 1,
+                        Ok(content) => {
+                            done.store(true, Ordering::Relaxed);
+                            panic!("{content:?} is outside");
+                        }
+                        Err(_) => refused += 1,
+                    }
+                }
+                done.store(true, Ordering::Relaxed);
+            });
         }
     }
 
