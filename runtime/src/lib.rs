@@ -25,6 +25,7 @@ mod panic_count;
 mod park;
 mod primitive;
 mod reactor;
+mod readiness;
 #[allow(unsafe_code, reason = "suspends stacks; lends a main body's borrows to its green thread")]
 mod scheduler;
 #[allow(unsafe_code, reason = "maps memory")]
@@ -36,6 +37,8 @@ mod task;
 mod timer;
 mod wait_queue;
 
+pub mod fs;
+pub mod signal;
 pub mod sync;
 #[allow(unsafe_code, reason = "lends a scope's borrows to its green threads")]
 pub mod thread;

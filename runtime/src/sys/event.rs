@@ -181,7 +181,7 @@ impl AsFd for Epoll {
     }
 }
 
-/// A descriptor that becomes readable when it is signalled. Watched for edges, so it need not be read.
+/// A descriptor that becomes readable when it is signalled. The worker watches its own for edges, and never reads it.
 #[derive(Debug)]
 pub(crate) struct EventFd(OwnedFd);
 
@@ -199,6 +199,14 @@ impl EventFd {
         // A full counter (EAGAIN) is readable already. Raw, since `write` is a symbol that a shim may define.
         // SAFETY: `one` is valid for 8 bytes.
         unsafe { libc::syscall(libc::SYS_write, self.0.as_raw_fd(), &raw const one, 8_usize) };
+    }
+
+    /// Makes it no longer readable, for those who wait for it to be rather than for the edge.
+    pub(crate) fn clear(&self) {
+        let mut count = 0_u64;
+        // Nothing to read (EAGAIN) is as good.
+        // SAFETY: `count` has room for 8 bytes.
+        unsafe { libc::syscall(libc::SYS_read, self.0.as_raw_fd(), &raw mut count, 8_usize) };
     }
 }
 

@@ -4,14 +4,21 @@
 pub(crate) mod clock;
 pub(crate) mod event;
 pub(crate) mod fault;
+pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod process;
 #[allow(dead_code, reason = "a set made whole at once: some of it is called only by the shims")]
 pub(crate) mod raw;
+pub(crate) mod signal;
 
 use std::io;
 
 /// The result of a call that says -1 for "see errno".
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// The result of a call that gives a size, or -1 for "see errno".
+fn check_size(result: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }

@@ -1,0 +1,197 @@
+//! Signals, turned into descriptors that become readable.
+//!
+//! Owns the handlers that [`Listener`]s need, and the list that the handler walks. The handler may run at any instant on any
+//! OS thread, so it only reads atomics and writes to eventfds.
+
+use super::check;
+use super::event::EventFd;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+pub(crate) use libc::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+
+/// The greatest signal number, and so the bits of a mask.
+const MAX: i32 = 64;
+
+/// The first of the nodes; they are never freed, and reused.
+static NODES: AtomicPtr<Node> = AtomicPtr::new(ptr::null_mut());
+
+/// Handlers that are running.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// The handlers that were there before ours, by signal number, with the number of our listeners.
+static INSTALLED: Mutex<[Option<(usize, libc::sigaction)>; MAX as usize + 1]> =
+    Mutex::new([None; MAX as usize + 1]);
+
+/// A listener as the handler sees it.
+struct Node {
+    /// The signals it wants, bit `number - 1`; 0 while the node is free.
+    wanted: AtomicU64,
+    /// Those that have come and were not taken.
+    pending: AtomicU64,
+    /// Signalled after `pending`. Valid while `wanted` is not 0 and until no handler runs.
+    event: AtomicPtr<EventFd>,
+    /// The node after this one; set before the node is published, and never changed.
+    next: *mut Node,
+}
+
+/// Receives some signals, from its making to its drop.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    node: &'static Node,
+    event: Box<EventFd>,
+    wanted: u64,
+}
+
+impl core::fmt::Debug for Node {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Node").field("wanted", &self.wanted).finish_non_exhaustive()
+    }
+}
+
+// SAFETY: `next` is read only; the rest are atomics.
+unsafe impl Sync for Node {}
+// SAFETY: as above.
+unsafe impl Send for Node {}
+
+extern "C" fn handle(signal: libc::c_int) {
+    // SAFETY: errno is this OS thread's own; what was interrupted must find it as it was.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let saved = unsafe { errno.read() };
+    // SeqCst, with the loads of `wanted`: pairs with `Listener::drop`, which takes its wish back and then waits for zero here.
+    RUNNING.fetch_add(1, Ordering::SeqCst);
+    let bit = 1 << (signal - 1);
+    let mut node = NODES.load(Ordering::Acquire);
+    // SAFETY: published nodes are never freed.
+    while let Some(listener) = unsafe { node.as_ref() } {
+        if listener.wanted.load(Ordering::SeqCst) & bit != 0 {
+            // Release: pairs with `take`.
+            listener.pending.fetch_or(bit, Ordering::Release);
+            // SAFETY: it was wanted after this handler was counted, so the eventfd is not dropped before the handler ends.
+            if let Some(event) = unsafe { listener.event.load(Ordering::Acquire).as_ref() } {
+                event.signal();
+            }
+        }
+        node = listener.next;
+    }
+    RUNNING.fetch_sub(1, Ordering::SeqCst);
+    // SAFETY: as above.
+    unsafe { errno.write(saved) };
+}
+
+impl Listener {
+    /// Receives `signals` from now on, instead of the handlers that were there before.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a number that is no signal, or one that cannot be caught.
+    pub(crate) fn new(signals: &[i32]) -> io::Result<Listener> {
+        let mut wanted = 0;
+        for &signal in signals {
+            if !(1..=MAX).contains(&signal) {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{signal} is not a signal")));
+            }
+            wanted |= 1 << (signal - 1);
+        }
+        let event = Box::new(EventFd::new()?);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        let node = free_node();
+        node.pending.store(0, Ordering::Relaxed);
+        node.event.store(ptr::from_ref(&*event).cast_mut(), Ordering::Release);
+        let mut listener = Listener { node, event, wanted: 0 };
+        for signal in numbers(wanted) {
+            let result = match &mut installed[signal as usize] {
+                Some((listeners, _)) => {
+                    *listeners += 1;
+                    Ok(())
+                }
+                empty => install(signal).map(|previous| *empty = Some((1, previous))),
+            };
+            if let Err(error) = result {
+                drop(installed);
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("signal {signal} cannot be caught: {error}"),
+                ));
+            }
+            listener.wanted |= 1 << (signal - 1);
+        }
+        node.wanted.store(wanted, Ordering::SeqCst);
+        drop(installed);
+        Ok(listener)
+    }
+
+    /// A signal that has come; each once, however often it came since the last time.
+    pub(crate) fn take(&self) -> Option<i32> {
+        let pending = self.node.pending.load(Ordering::Acquire);
+        let signal = numbers(pending).next()?;
+        self.node.pending.fetch_and(!(1 << (signal - 1)), Ordering::AcqRel);
+        Some(signal)
+    }
+
+    /// Readable when something may have come. Clear it, then `take`, then wait.
+    pub(crate) fn event(&self) -> &EventFd {
+        &self.event
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        for signal in numbers(self.wanted) {
+            let Some((listeners, previous)) = &mut installed[signal as usize] else { continue };
+            *listeners -= 1;
+            if *listeners == 0 {
+                // SAFETY: `previous` is what the kernel gave us for this signal.
+                unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
+                installed[signal as usize] = None;
+            }
+        }
+        // From here on no handler begins to use the eventfd; wait for those that have.
+        self.node.wanted.store(0, Ordering::SeqCst);
+        while RUNNING.load(Ordering::SeqCst) != 0 {
+            std::hint::spin_loop();
+        }
+        self.node.event.store(ptr::null_mut(), Ordering::Release);
+    }
+}
+
+/// A node that nobody uses. Called under the lock of `INSTALLED`.
+fn free_node() -> &'static Node {
+    let mut node = NODES.load(Ordering::Acquire);
+    // SAFETY: published nodes are never freed.
+    while let Some(free) = unsafe { node.as_ref() } {
+        if free.event.load(Ordering::Acquire).is_null() {
+            return free;
+        }
+        node = free.next;
+    }
+    let node = Box::leak(Box::new(Node {
+        wanted: AtomicU64::new(0),
+        pending: AtomicU64::new(0),
+        event: AtomicPtr::new(ptr::null_mut()),
+        next: NODES.load(Ordering::Acquire),
+    }));
+    // Release: pairs with the loads of the handler. Nobody else stores, since the lock is held.
+    NODES.store(node, Ordering::Release);
+    node
+}
+
+fn install(signal: i32) -> io::Result<libc::sigaction> {
+    // SAFETY: an all-zero sigaction is a valid one: the default, with an empty mask.
+    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+    action.sa_sigaction = handle as extern "C" fn(libc::c_int) as usize;
+    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+    let mut previous = action;
+    // SAFETY: both are valid for the call, and the handler is async-signal-safe.
+    check(unsafe { libc::sigaction(signal, &action, &mut previous) })?;
+    Ok(previous)
+}
+
+/// The signals of a mask.
+fn numbers(mask: u64) -> impl Iterator<Item = i32> {
+    (1..=MAX).filter(move |signal| mask & (1 << (signal - 1)) != 0)
+}
