@@ -86,6 +86,8 @@ pub(crate) struct Home {
     pub(crate) ended: Cell<Ended>,
     /// How it leaves its stack; `None` before its first run.
     pub(crate) suspender: Cell<Option<Suspender>>,
+    /// Where the guard of its stack begins; 0 before its first run.
+    pub(crate) stack_limit: Cell<usize>,
     /// How long it has run; measured only when a policy is set.
     pub(crate) ran: Cell<Duration>,
 }
@@ -157,6 +159,7 @@ impl Task {
                 cancellable: Cell::new(false),
                 ended: Cell::new(Ended::Unparked),
                 suspender: Cell::new(None),
+                stack_limit: Cell::new(0),
                 ran: Cell::new(Duration::ZERO),
             },
             unborn: Mutex::new(unborn),

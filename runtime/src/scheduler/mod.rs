@@ -22,6 +22,7 @@ pub use self::runtime::{Builder, Entered, Handle, Runtime, run};
 
 use crate::offload::Pool;
 use crate::park::Cancelled;
+use crate::stack::overflow;
 use crate::task::Task;
 use core::cell::Cell;
 use core::ptr;
@@ -81,6 +82,29 @@ fn enter<T>(worker: &Worker, f: impl FnOnce() -> T) -> T {
     WORKER.set(worker);
     let _leave = Leave;
     f()
+}
+
+/// Has an overflow of a stack reported, on this OS thread from now on, with the green thread that runs on it.
+fn arm_overflow_report() {
+    overflow::set_description(describe_running);
+    overflow::arm();
+}
+
+/// Says which green thread's stack it is that begins at `limit`. Runs in a signal handler: takes no lock and allocates nothing.
+fn describe_running(limit: usize, write: &mut dyn FnMut(&[u8])) {
+    with_worker(|worker| {
+        let Some((worker, task)) = worker.and_then(|worker| Some((worker, worker.running()?))) else {
+            return;
+        };
+        if task.home(worker).stack_limit.get() != limit {
+            write(b"a greenlet or generator on ");
+        }
+        write(b"green thread '");
+        write(task.attributes.name.as_deref().unwrap_or("<unnamed>").as_bytes());
+        write(b"' (id ");
+        overflow::write_number(task.id as usize, write);
+        write(b")");
+    });
 }
 
 /// Ends the wait of a green thread, or its next one.

@@ -345,6 +345,7 @@ impl Runtime {
     /// An entry: all stacks that are suspended in it are unwound before it returns.
     fn entered<T>(&self, f: impl FnOnce() -> T) -> T {
         enter(&self.worker, || {
+            super::arm_overflow_report();
             let os_thread = OsThread::current();
             os_thread.drives(Some(self.worker.remote().clone()));
             let guard = AbortOnUnwind;

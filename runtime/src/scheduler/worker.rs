@@ -442,15 +442,18 @@ impl Worker {
             return None;
         }
         match stack::acquire(task.attributes.stack_size.unwrap_or(self.stack_size)) {
-            Ok(stack) => Some(Fiber::new(stack, move |suspender| {
-                super::with_worker(|worker| {
-                    let worker = worker.expect("green threads run on workers");
-                    let current = worker.current.borrow();
-                    let home = current.as_ref().expect("it was just resumed").home(worker);
-                    home.suspender.set(Some(suspender));
-                });
-                body();
-            })),
+            Ok(stack) => {
+                task.home(self).stack_limit.set(stack.limit());
+                Some(Fiber::new(stack, move |suspender| {
+                    super::with_worker(|worker| {
+                        let worker = worker.expect("green threads run on workers");
+                        let current = worker.current.borrow();
+                        let home = current.as_ref().expect("it was just resumed").home(worker);
+                        home.suspender.set(Some(suspender));
+                    });
+                    body();
+                }))
+            }
             Err(error) => {
                 drop_quietly(body);
                 task.fail(error);

@@ -1,4 +1,4 @@
-//! The report of a stack that is used up: who, how large, and how to get a larger one; then the process aborts.
+//! The report of a stack that is used up: whose it is, how large, and how to get a larger one; then the process aborts.
 //!
 //! Owns the process's answer to a fault in a guard. Every entry (`run`, `enter`, a greenlet scope) calls [`arm`] before the first
 //! switch. Everything that the handler reaches takes no lock and allocates nothing: the list of arenas only grows, and
@@ -65,11 +65,19 @@ fn report(address: usize) {
         message.push(b"a greenlet or generator");
     }
     message.push(b" has overflowed its stack of ");
-    message.push_number(stack.size);
+    write_number(stack.size, &mut |digits| message.push(digits));
     message.push(b" bytes\nnote: `osier::thread::Builder::stack_size` gives a green thread a larger one, ");
     message.push(b"and so does `stack_size` of its builder for a greenlet or generator\n");
     message.flush();
     fault::abort();
+}
+
+/// Writes a number in decimal; for a [`Describe`], which cannot allocate.
+pub(crate) fn write_number(number: usize, write: &mut dyn FnMut(&[u8])) {
+    if number >= 10 {
+        write_number(number / 10, write);
+    }
+    write(&[b'0' + (number % 10) as u8]);
 }
 
 /// Collects a message so that it mostly goes out in one write.
@@ -87,13 +95,6 @@ impl Message {
             self.buffer[self.len] = byte;
             self.len += 1;
         }
-    }
-
-    fn push_number(&mut self, number: usize) {
-        if number >= 10 {
-            self.push_number(number / 10);
-        }
-        self.push(&[b'0' + (number % 10) as u8]);
     }
 
     fn flush(&mut self) {
