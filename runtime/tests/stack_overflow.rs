@@ -1,6 +1,8 @@
 //! A green thread that uses up its stack ends the process with a report that names it and says what to do. This file runs itself
 //! again, since the process ends.
 
+#![expect(clippy::print_stdout, reason = "the child process tells its parent an id")]
+
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
@@ -22,6 +24,15 @@ fn run_child(what: &str) -> Output {
 }
 
 fn child(what: &str) {
+    if what == "greenlet" {
+        osier::greenlet::scope(|| {
+            osier::greenlet::Greenlet::new(|()| {
+                black_box(recurse(0));
+            })
+            .switch(())
+        })
+        .unwrap();
+    }
     osier::run(|| match what {
         "named" => {
             let deep = osier::thread::Builder::new().name("deep".into()).stack_size(65_536);
@@ -35,6 +46,19 @@ fn child(what: &str) {
         }
         "unnamed" => {
             let _ = osier::spawn(|| black_box(recurse(0))).join();
+        }
+        "greenlet inside" => {
+            let inside = || {
+                let deep = osier::greenlet::Greenlet::with_stack_size(65_536, |()| {
+                    black_box(recurse(0));
+                });
+                deep.switch(()).unwrap();
+            };
+            let _ = osier::thread::Builder::new()
+                .name("outer".into())
+                .spawn(move || osier::greenlet::scope(inside))
+                .unwrap()
+                .join();
         }
         "null" => {
             let null = black_box(std::ptr::null_mut::<u8>());
@@ -63,6 +87,21 @@ fn an_overflow_is_reported_by_name() {
     assert_eq!(output.status.signal(), Some(SIGABRT), "{stderr}");
     assert!(stderr.contains("green thread '<unnamed>' (id "), "{stderr}");
     assert!(stderr.contains("has overflowed its stack of 262144 bytes\n"), "{stderr}");
+
+    let output = run_child("greenlet");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(SIGABRT), "{stderr}");
+    assert!(
+        stderr.contains("\na greenlet or generator has overflowed its stack of 262144 bytes\n"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("`with_stack_size`"), "{stderr}");
+
+    let output = run_child("greenlet inside");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(SIGABRT), "{stderr}");
+    assert!(stderr.contains("\na greenlet or generator on green thread 'outer' (id "), "{stderr}");
+    assert!(stderr.contains("has overflowed its stack of 65536 bytes\n"), "{stderr}");
 
     let output = run_child("null");
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -52,7 +52,7 @@ pub use self::trace::{Event, Kind, TraceFn, settrace};
 
 use self::family::{Family, Mail, NoStart, Node, Refusal};
 use crate::entry;
-use crate::stack::DEFAULT_SIZE;
+use crate::stack::{DEFAULT_SIZE, overflow};
 use core::any::Any;
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -77,6 +77,7 @@ use std::rc::Rc;
 /// assert_eq!(answer, 42);
 /// ```
 pub fn scope<R>(f: impl FnOnce() -> R) -> R {
+    overflow::arm();
     entry::nested(f).unwrap_or_else(|panic| resume_unwind(panic))
 }
 

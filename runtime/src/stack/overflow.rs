@@ -67,7 +67,7 @@ fn report(address: usize) {
     message.push(b" has overflowed its stack of ");
     write_number(stack.size, &mut |digits| message.push(digits));
     message.push(b" bytes\nnote: `osier::thread::Builder::stack_size` gives a green thread a larger one, ");
-    message.push(b"and so does `stack_size` of its builder for a greenlet or generator\n");
+    message.push(b"`with_stack_size` a greenlet or generator\n");
     message.flush();
     fault::abort();
 }
