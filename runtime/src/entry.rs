@@ -87,7 +87,6 @@ pub(crate) fn nested<R>(body: impl FnOnce() -> R) -> std::thread::Result<R> {
 
 /// [`nested`], in an entry that has none around it: for the body of a green thread, which is not inside of what its worker
 /// happens to be inside of. Costs a few words on the stack as long as neither greenlets nor generators are used.
-#[allow(dead_code, reason = "for the scheduler")]
 pub(crate) fn fresh<R>(body: impl FnOnce() -> R) -> std::thread::Result<R> {
     enclose(ptr::null(), body)
 }
@@ -114,7 +113,6 @@ fn enclose<R>(outer: *const Entry, body: impl FnOnce() -> R) -> std::thread::Res
 /// Runs `switch` with no entry current, and makes the current one current again: for the scheduler, around each resume and
 /// each suspension of a green thread.
 #[inline]
-#[allow(dead_code, reason = "for the scheduler")]
 pub(crate) fn apart<R>(switch: impl FnOnce() -> R) -> R {
     PutBack::replace(ptr::null(), switch)
 }

@@ -7,6 +7,7 @@ use super::run_queue::RunQueue;
 use super::worker::Worker;
 use super::{enter, hook, with_worker};
 use crate::clock::{Clock, Instant, MachineClock};
+use crate::entry;
 use crate::offload::Pool;
 use crate::os_thread::OsThread;
 use crate::panic_count;
@@ -331,7 +332,7 @@ impl Runtime {
     {
         let outcome = self.entered(|| {
             let mut entered = Entered { worker: &self.worker };
-            catch_unwind(AssertUnwindSafe(|| f(&mut entered)))
+            entry::nested(|| f(&mut entered))
         });
         outcome.unwrap_or_else(|payload| resume_unwind(payload))
     }

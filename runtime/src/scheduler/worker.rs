@@ -16,6 +16,7 @@
 use super::remote::{Remote, abandon};
 use super::run_queue::{Green, RunQueue, Stage};
 use crate::clock::{Clock, Instant};
+use crate::entry;
 use crate::fiber::{Fiber, State};
 use crate::limits::Limits;
 use crate::panic_count;
@@ -32,6 +33,9 @@ use std::sync::Arc;
 
 /// Resumes in a turn, and between two polls while there is work. The cost of a poll, 150 ns, is spread over so many.
 const BATCH: usize = 64;
+
+/// How long a worker must have had nothing to do before it gives the pages of unused stacks back.
+const IDLE: Duration = Duration::from_millis(200);
 
 /// Calls in a row that may succeed without waiting, before one yields.
 const BUDGET: u32 = 128;
@@ -186,7 +190,7 @@ impl Worker {
             self.leaving.set(Leaving::Park);
             // SAFETY: this is the running green thread: we are on its stack, or on that of a greenlet inside, and its body has
             // not returned.
-            unsafe { suspender.suspend() };
+            entry::apart(|| unsafe { suspender.suspend() });
         });
         let current = self.current.borrow();
         let home = current.as_ref().expect("resumed as the current one").home(self);
@@ -217,7 +221,7 @@ impl Worker {
         panic_count::lend(|| {
             self.leaving.set(Leaving::Yield);
             // SAFETY: as in `park`.
-            unsafe { suspender.suspend() };
+            entry::apart(|| unsafe { suspender.suspend() });
         });
         Ok(())
     }
@@ -362,8 +366,13 @@ impl Worker {
         if !Epoll::is_exact() && timeout.is_some_and(|timeout| !timeout.is_zero()) {
             self.timer_fd.set(timeout);
         }
-        if timeout != Some(Duration::ZERO) {
-            stack::trim();
+        if timeout.is_none_or(|timeout| timeout > IDLE) && stack::has_idle_pages() {
+            self.wait_for_events(Some(IDLE));
+            // Still asleep, as others see it, and nobody ready: idle.
+            if self.run_queue.borrow().len() == 0 && self.remote.inbox().sleep() {
+                stack::trim();
+            }
+            return;
         }
         self.wait_for_events(timeout);
     }
@@ -410,7 +419,7 @@ impl Worker {
         self.leaving.set(Leaving::Done);
         let started = measures.then(|| self.now());
         *self.current.borrow_mut() = Some(task);
-        let state = fiber.resume();
+        let state = entry::apart(|| fiber.resume());
         let task = self.current.borrow_mut().take().expect("it was put there above");
         if let Some(started) = started {
             let home = task.home(self);
@@ -451,7 +460,8 @@ impl Worker {
                         let home = current.as_ref().expect("it was just resumed").home(worker);
                         home.suspender.set(Some(suspender));
                     });
-                    body();
+                    // The body has caught its own panics; those of greenlets that it left suspended end with them.
+                    let _ = entry::fresh(body);
                 }))
             }
             Err(error) => {
