@@ -42,7 +42,7 @@ use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io;
 
-pub(crate) use cache::trim;
+pub(crate) use cache::{has_idle_pages, trim};
 
 /// Usable bytes of a stack when its user does not ask for a size: 262,144.
 ///

@@ -161,8 +161,9 @@ pub(super) fn kept(class: Class) -> u32 {
 /// Gives the pages of idle stacks back to the machine: those of stacks that no OS thread has cached, and those that
 /// this OS thread has cached, but for a few. What other OS threads have cached is theirs to trim.
 ///
-/// For a worker that is about to wait. Costs an uncontended lock or two when there is nothing to give back; else each of
-/// these stacks costs its next user a page fault, microseconds, which is little beside a sleep and a wake-up.
+/// For a worker that has had nothing to do for a while, not for each short sleep: each of these stacks costs its next
+/// user a page fault, microseconds. So a worker that is about to wait for long while [`has_idle_pages`] first waits for
+/// a fraction of a second, and trims if nothing has come.
 pub(crate) fn trim() {
     let _ = CACHE.try_with(|cache| {
         for class in depot::used() {
@@ -170,6 +171,14 @@ pub(crate) fn trim() {
         }
     });
     depot::used().for_each(|class| depot::of(class).trim());
+}
+
+/// Whether [`trim`] has anything to give back. Takes an uncontended lock or two.
+pub(crate) fn has_idle_pages() -> bool {
+    depot::used().any(|class| {
+        let cached = CACHE.try_with(|cache| cache.lists[class.index()].len.get()).unwrap_or(0);
+        cached > kept(class) || depot::of(class).warm() > 0
+    })
 }
 
 impl Cache {

@@ -140,12 +140,10 @@ impl Depot {
     }
 
     /// How many idle stacks keep their pages.
-    #[cfg(test)]
     pub(super) fn warm(&self) -> usize {
         self.warm.len()
     }
 
-    /// How many may.
     pub(super) fn warm_bound(&self) -> usize {
         (WARM_BYTES / self.class.size()).clamp(*WARM_COUNT.start(), *WARM_COUNT.end())
     }

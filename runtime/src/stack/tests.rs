@@ -360,12 +360,15 @@ fn trim_empties_this_os_threads_cache_too() {
     if child().is_none() {
         return assert_succeeds("trim_empties_this_os_threads_cache_too");
     }
+    assert!(!has_idle_pages());
     let stacks: Vec<Stack> = (0..200).map(|_| acquire(DEFAULT_SIZE).unwrap()).collect();
     // SAFETY: top bytes of stacks that are ours.
     stacks.iter().for_each(|stack| unsafe { top_byte(stack).write_volatile(1) });
     let ranges: Vec<_> = stacks.iter().map(|stack| (stack.limit() + GUARD, DEFAULT_SIZE)).collect();
     drop(stacks);
+    assert!(has_idle_pages());
     trim();
+    assert!(!has_idle_pages());
     let touched: usize = ranges.iter().map(|(start, bytes)| touched_pages(*start, bytes + PAGE)).sum();
     assert_eq!(touched, kept(Class { log2: DEFAULT_SIZE.ilog2() }) as usize);
 }
