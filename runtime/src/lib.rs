@@ -38,6 +38,8 @@ mod timer;
 mod wait_queue;
 
 pub mod fs;
+#[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
+pub mod net;
 pub mod signal;
 pub mod sync;
 #[allow(unsafe_code, reason = "lends a scope's borrows to its green threads")]

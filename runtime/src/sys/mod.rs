@@ -10,6 +10,7 @@ pub(crate) mod process;
 #[allow(dead_code, reason = "a set made whole at once: some of it is called only by the shims")]
 pub(crate) mod raw;
 pub(crate) mod signal;
+pub(crate) mod socket;
 
 use std::io;
 

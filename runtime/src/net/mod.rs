@@ -1,0 +1,35 @@
+//! TCP and UDP; what [`std::net`] has, for green threads.
+//!
+//! A call that would wait parks the green thread that makes it and lets others run. On a plain OS thread it blocks that, as std's
+//! does. Addresses, [`Shutdown`] and the errors are std's own types.
+//!
+//! Several green threads, also of different workers, may use one socket at the same time and in both directions: each message,
+//! each connection and each byte goes to one of them. [`shutdown`](TcpStream::shutdown) from elsewhere ends their waits.
+//!
+//! # Cancellation
+//!
+//! A kill or an enclosing [`timeout`](crate::time::timeout) ends the wait of every call and unwinds; nothing that has arrived is lost. A
+//! write that has sent a part by then returns how much that was, and the next call unwinds.
+//!
+//! # Differences from std
+//!
+//! - [`ToSocketAddrs`] is a trait of its own, implemented for the same types.
+//! - A listener is nonblocking in the kernel, which its borrowed descriptor shows. Given away (`into_raw_fd`, `OwnedFd::from`) it is
+//!   what its user has set; while it has clones it stays nonblocking.
+//! - Settings made through a borrowed descriptor (`O_NONBLOCK`, timeouts) are not seen by the calls here.
+//! - `IntoIncoming`, `linger` and `set_linger` are unstable in std.
+
+mod addr;
+#[macro_use]
+mod descriptor;
+pub(crate) mod socket;
+mod tcp;
+mod tcp_listener;
+
+pub use self::addr::ToSocketAddrs;
+pub use self::tcp::TcpStream;
+pub use self::tcp_listener::{Incoming, IntoIncoming, TcpListener};
+
+pub use std::net::{
+    AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,
+};
