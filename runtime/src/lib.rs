@@ -131,8 +131,6 @@ pub mod thread;
 pub mod time;
 
 pub use crate::offload::offload;
-pub use crate::scheduler::{
-    Builder, Deadlock, Entered, Handle, Policy, Ready, Runtime, SeededRandom, Waiting, run,
-};
+pub use crate::scheduler::{Builder, Deadlock, Entered, Policy, Ready, Runtime, SeededRandom, Waiting, run};
 pub use crate::stack::{Stacks, stats as stacks};
-pub use crate::thread::{shield, sleep, spawn, spawn_local, yield_now};
+pub use crate::thread::{Handle, shield, sleep, spawn, spawn_local, yield_now};
