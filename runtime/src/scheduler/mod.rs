@@ -13,11 +13,12 @@ mod worker;
 
 pub(crate) use self::hook::in_panic_hook;
 pub(crate) use self::remote::Remote;
+pub(crate) use self::runtime::Spawner;
 pub(crate) use self::worker::{Worker, drop_quietly};
 
 pub use self::deadlock::{Deadlock, Waiting};
 pub use self::policy::{Policy, Ready, SeededRandom};
-pub use self::runtime::{Builder, Entered, Runtime, run};
+pub use self::runtime::{Builder, Entered, Handle, Runtime, run};
 
 use crate::offload::Pool;
 use crate::park::Cancelled;

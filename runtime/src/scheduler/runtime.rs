@@ -5,7 +5,7 @@ use super::policy::Policy;
 use super::remote::Remote;
 use super::run_queue::RunQueue;
 use super::worker::Worker;
-use super::{enter, hook};
+use super::{enter, hook, with_worker};
 use crate::clock::{Clock, Instant, MachineClock};
 use crate::entry;
 use crate::offload::Pool;
@@ -15,7 +15,8 @@ use crate::reactor::{Reactor, WAKE_TOKEN};
 use crate::stack;
 use crate::sys;
 use crate::sys::event::{Epoll, EventFd, Interest, TimerFd};
-use crate::task::{Attributes, Body};
+use crate::task::{Attributes, Body, Task};
+use crate::thread::{JoinHandle, NoRuntime, Packet};
 use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
@@ -336,9 +337,10 @@ impl Runtime {
         outcome.unwrap_or_else(|payload| resume_unwind(payload))
     }
 
-    /// The part of the worker that other OS threads may use.
-    pub(crate) fn remote(&self) -> &Arc<Remote> {
-        self.worker.remote()
+    /// A handle through which other OS threads can spawn.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { remote: self.worker.remote().clone() }
     }
 
     /// An entry: all stacks that are suspended in it are unwound before it returns.
@@ -459,5 +461,87 @@ impl AsFd for Entered<'_> {
 impl fmt::Debug for Entered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entered").finish_non_exhaustive()
+    }
+}
+
+/// Where new green threads go.
+pub(crate) enum Spawner {
+    /// To the worker of this OS thread.
+    Here,
+    /// To a worker of another one.
+    Remote(Arc<Remote>),
+}
+
+impl Spawner {
+    /// To the worker of this OS thread, if it has one.
+    pub(crate) fn current() -> Result<Spawner, NoRuntime> {
+        with_worker(|worker| worker.map(|_| Spawner::Here).ok_or(NoRuntime))
+    }
+
+    pub(crate) fn spawn<F, T>(&self, attributes: Attributes, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (packet, body) = Packet::new(f, ());
+        let task = match self {
+            Spawner::Here => self.spawn_here(attributes, Box::new(body)),
+            Spawner::Remote(remote) => {
+                let task = Task::unborn(remote.clone(), attributes, Box::new(body));
+                remote.push(task.clone());
+                task
+            }
+        };
+        JoinHandle::new(task, packet)
+    }
+
+    /// For a body that must stay on this OS thread.
+    ///
+    /// # Panics
+    ///
+    /// If this is not the worker of this OS thread.
+    pub(crate) fn spawn_here(&self, attributes: Attributes, body: Body) -> Arc<Task> {
+        with_worker(|worker| {
+            worker.expect("there was a worker when it was looked for").spawn(attributes, body)
+        })
+    }
+}
+
+/// Through which any OS thread can spawn green threads of a runtime. Cheap to clone.
+///
+/// ```
+/// let runtime = osier::Builder::new().build()?;
+/// let handle = runtime.handle();
+/// let elsewhere = std::thread::spawn(move || handle.spawn(|| 21 * 2).join().unwrap());
+/// runtime.enter(|driver| {
+///     while !elsewhere.is_finished() {
+///         driver.turn(Some(osier::time::Duration::from_millis(10)));
+///     }
+/// });
+/// assert_eq!(elsewhere.join().unwrap(), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Handle {
+    remote: Arc<Remote>,
+}
+
+impl Handle {
+    /// Queues a green thread that will run `f` on the runtime. Never waits, and may be called on any OS thread.
+    ///
+    /// It runs when the runtime is next entered. If the runtime is dropped before, `f` is dropped and `join` gives
+    /// [`Killed`](crate::thread::Killed).
+    pub fn spawn<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        Spawner::Remote(self.remote.clone()).spawn(Attributes::default(), f)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
