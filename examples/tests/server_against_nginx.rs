@@ -4,15 +4,12 @@
 
 mod web;
 
-use osier_examples::http::{AccessLog, Patience, StaticFiles};
-use osier_examples::server::{Connections, Site};
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use web::{DATES, LARGE, MODIFIED, Reply, Tree, ask, send};
+use web::{DATES, LARGE, MODIFIED, Program, Reply, Tree, ask, send};
 
 /// A running nginx; ends with its value.
 struct Nginx {
@@ -103,32 +100,9 @@ fn settings(site: &Path, address: SocketAddr) -> String {
     )
 }
 
-fn start_ours(tree: &Tree) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let site = Arc::new(Site {
-        files: StaticFiles::new(&tree.site()).expect("a directory"),
-        patience: Patience::of(Duration::from_secs(30)),
-        tls: None,
-        log: AccessLog::none(),
-    });
-    let connections = Arc::new(Connections::default());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (site, connections) = (Arc::clone(&site), Arc::clone(&connections));
-            std::thread::spawn(move || {
-                let stream = stream.expect("a connection");
-                let peer = stream.peer_addr().expect("an address").ip();
-                connections.serve(&site, stream, peer)
-            });
-        }
-    });
-    address
-}
-
 /// Ours and theirs.
 struct Pair {
-    ours: SocketAddr,
+    ours: Program,
     nginx: Nginx,
     /// One line for each reply that differs.
     differences: Vec<String>,
@@ -143,8 +117,13 @@ impl Pair {
 
     fn compare_bytes(&mut self, request: &str) {
         let head = request.starts_with("HEAD");
-        let reply = |address| Reply::take(&mut send(address, request.as_bytes()), head);
-        let (ours, theirs) = (reply(self.ours), reply(self.nginx.address));
+        let reply = |address| {
+            let mut bytes = send(address, request.as_bytes());
+            let reply = Reply::take(&mut bytes, head);
+            assert_eq!(bytes, b"", "there is something behind the reply to {request:?}");
+            reply
+        };
+        let (ours, theirs) = (reply(self.ours.address), reply(self.nginx.address));
         let (ours, theirs) = (essence(&ours), essence(&theirs));
         if ours != theirs {
             self.differences.push(format!("{request:?}\n   ours: {ours:?}\n  nginx: {theirs:?}"));
@@ -187,7 +166,11 @@ fn essence(reply: &Reply) -> (u16, Vec<(String, String)>, String) {
 fn replies_are_nginxs() {
     let tree = Tree::new();
     let tag = format!("\"{MODIFIED:x}-{:x}\"", 36);
-    let mut pair = Pair { ours: start_ours(&tree), nginx: Nginx::start(&tree), differences: Vec::new() };
+    let mut pair = Pair {
+        ours: Program::start(&tree, &["--quiet"]),
+        nginx: Nginx::start(&tree),
+        differences: Vec::new(),
+    };
 
     let paths = [
         "/",
@@ -365,6 +348,7 @@ fn replies_are_nginxs() {
         "GET /a.txt HTTP/2.0\r\nHost: x\r\n\r\n",
         "GET /a.txt HTTQ/1.1\r\nHost: x\r\n\r\n",
         "GET /a.txt HTTP/1.1 x\r\nHost: x\r\n\r\n",
+        "HEAD /a.txt HTTP/1.1\r\n\r\n",
         "GET\r\n\r\n",
         "G\u{0}T / HTTP/1.1\r\nHost: x\r\n\r\n",
         "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\r\n\r\n",
@@ -390,7 +374,7 @@ fn replies_are_nginxs() {
 #[test]
 fn where_they_differ_it_is_on_purpose() {
     let tree = Tree::new();
-    let (ours, nginx) = (start_ours(&tree), Nginx::start(&tree));
+    let (ours, nginx) = (Program::start(&tree, &["--quiet"]), Nginx::start(&tree));
     let tag = format!("\"{MODIFIED:x}-{:x}\"", 36);
     let large = format!("A: {}\r\n", "x".repeat(40_000));
     let [before, ..] = DATES;
@@ -414,7 +398,7 @@ fn where_they_differ_it_is_on_purpose() {
             "the standard wants a date ignored that cannot be read",
         ),
     ] {
-        assert_eq!(ask(ours, "GET", path, &fields).status, our_status, "ours: {path} {fields:.80}");
+        assert_eq!(ask(ours.address, "GET", path, &fields).status, our_status, "ours: {path} {fields:.80}");
         assert_eq!(
             ask(nginx.address, "GET", path, &fields).status,
             their_status,

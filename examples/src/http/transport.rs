@@ -126,7 +126,7 @@ macro_rules! socket {
     )*};
 }
 
-socket!(std::net::TcpStream);
+socket!(osier::net::TcpStream std::net::TcpStream);
 
 /// A socket with a deadline.
 #[derive(Debug)]

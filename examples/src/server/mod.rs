@@ -4,11 +4,15 @@
 //! open ([`Connections`]), so that stopping ends the idle ones and lets the others finish. How connections
 //! are accepted and what runs them is one file for each way.
 
+mod accept;
 mod connections;
+mod green;
 mod options;
+mod run;
 
 pub use connections::Connections;
 pub use options::{Mode, Options};
+pub use run::Server;
 
 use crate::http::{AccessLog, Patience, StaticFiles};
 use rustls::ServerConfig;

@@ -2,11 +2,14 @@
 //! taken apart.
 #![allow(dead_code, reason = "each test uses its own part")]
 
-use std::fs;
-use std::io::{Read, Write};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
 
 /// When every file of the tree was last changed.
 pub(crate) const MODIFIED: u64 = 1_700_000_000;
@@ -149,4 +152,92 @@ pub(crate) fn send(server: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, fields: &str) -> Reply {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n");
     Reply::take(&mut send(server, request.as_bytes()), method == "HEAD")
+}
+
+/// The program `server`, running; ends with its value.
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// What it says on standard error after its address.
+    pub(crate) told: Arc<Mutex<String>>,
+    listening: Option<JoinHandle<()>>,
+    /// Where its standard output goes.
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts it for the site of `tree` on a free port.
+    pub(crate) fn start(tree: &Tree, arguments: &[&str]) -> Program {
+        Program::start_as(Command::new(env!("CARGO_BIN_EXE_server")), tree, arguments)
+    }
+
+    /// Starts it by `command`, which ends in the program's name.
+    pub(crate) fn start_as(mut command: Command, tree: &Tree, arguments: &[&str]) -> Program {
+        let log = tree.base().join(format!("log-{:x}", std::process::id()));
+        let mut child = command
+            .args(["--addr", "0", "--root"])
+            .arg(tree.site())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(File::create(&log).expect("a file"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut first = String::new();
+        lines.read_line(&mut first).expect("a line");
+        let address = first.trim_end().rsplit("//").next().map(|address| address.trim_end_matches('/'));
+        let address = address.and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("no address in {first:?}"));
+        let told = Arc::new(Mutex::new(String::new()));
+        let notes = Arc::clone(&told);
+        let listening = std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                notes.lock().expect("no panic").push_str(&(line + "\n"));
+            }
+        });
+        Program { child, address, told, listening: Some(listening), log }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("a child of ours");
+    }
+
+    /// True while it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child of ours").is_none()
+    }
+
+    /// Waits for its end, which must come soon.
+    #[track_caller]
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        let give_up = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                if let Some(listening) = self.listening.take() {
+                    listening.join().expect("no panic");
+                }
+                return status;
+            }
+            assert!(Instant::now() < give_up, "the program does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What it has written to standard output.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("a file")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -1,0 +1,39 @@
+//! Serves a directory over HTTP/1.1, every connection on a green thread of its own.
+//!
+//! What to watch for: run it and open the address that it prints; then let `wrk -c1000` at it, or a thousand clients that send a byte a
+//! second, and see in `/proc/PID/task` that one OS thread serves them all. The parts are in `osier_examples::server`
+//! and `osier_examples::http`, and none of them knows of green threads but `server::green`.
+#![allow(clippy::print_stderr, reason = "a program talks to its user")]
+
+use osier::signal::{Signal, Signals};
+use osier_examples::cli;
+use osier_examples::server::{Options, Server};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("server: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn serve() -> Result<(), String> {
+    let server = Server::new(&cli::arguments::<Options>()?)?;
+    let signals = Signals::new(&[Signal::INTERRUPT, Signal::TERMINATE])
+        .map_err(|error| format!("cannot wait for signals: {error}"))?;
+    eprintln!("serving at {}", server.url());
+    let stop = || {
+        if signals.wait().is_ok() {
+            eprintln!("server: finishing what runs; a second signal ends it at once");
+            server.stop();
+        }
+        if let Ok(signal) = signals.wait() {
+            // What a shell calls the end by this signal.
+            std::process::exit(128 + signal.as_raw());
+        }
+    };
+    server.run(stop, |line| eprintln!("server: {line}")).map_err(|error| format!("cannot accept: {error}"))
+}

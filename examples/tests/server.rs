@@ -1,0 +1,380 @@
+//! The program `server`, run as its users run it.
+
+mod web;
+
+use rustix::process::Signal;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use web::{LARGE, Program, Reply, Tree, ask, connect, send};
+
+const GET: &[u8] = b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n";
+const LAST: &[u8] = b"GET /a.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+/// Reads one reply to GET and leaves the connection open.
+fn read_reply(stream: &mut TcpStream) -> Reply {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).expect("a head");
+        bytes.push(byte[0]);
+    }
+    let head = Reply::take(&mut bytes.clone(), true);
+    let length: usize =
+        head.field("content-length").and_then(|length| length.parse().ok()).expect("a length");
+    let start = bytes.len();
+    bytes.resize(start + length, 0);
+    stream.read_exact(&mut bytes[start..]).expect("a body");
+    Reply::take(&mut bytes, false)
+}
+
+/// True if the connection has ended, cleanly or not.
+fn is_over(result: io::Result<usize>) -> bool {
+    match result {
+        Ok(count) => count == 0,
+        Err(error) => matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe),
+    }
+}
+
+/// A file so large that no pair of socket buffers holds it. It has no blocks on the disk.
+fn huge_file(tree: &Tree) -> u64 {
+    let length = 256 << 20;
+    File::create(tree.site().join("huge.bin")).and_then(|file| file.set_len(length)).expect("a file");
+    length
+}
+
+#[test]
+fn a_connection_serves_many_requests_pipelined_or_not() {
+    let tree = Tree::new();
+    let server = Program::start(&tree, &[]);
+    let mut stream = connect(server.address);
+    for _ in 0..3 {
+        stream.write_all(GET).expect("a request");
+        assert_eq!(read_reply(&mut stream).body, b"0123456789abcdefghijklmnopqrstuvwxyz");
+    }
+    let mut requests = GET.repeat(500);
+    requests.extend_from_slice(
+        b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\nHEAD /large.bin HTTP/1.1\r\nHost: x\r\n\r\n",
+    );
+    requests.extend_from_slice(LAST);
+    let mut replies = send(server.address, &requests);
+    for _ in 0..500 {
+        assert_eq!(Reply::take(&mut replies, false).status, 200);
+    }
+    assert_eq!(Reply::take(&mut replies, false).body.len(), LARGE);
+    assert_eq!(Reply::take(&mut replies, true).status, 200);
+    assert_eq!(Reply::take(&mut replies, false).status, 200);
+    assert_eq!(replies, b"");
+    assert_eq!(server.log().lines().count(), 3 + 503);
+    let line = server.log().lines().next().map(str::to_owned).expect("a line");
+    assert!(
+        line.starts_with("127.0.0.1 - - [") && line.ends_with("] \"GET /a.txt HTTP/1.1\" 200 36"),
+        "{line}"
+    );
+}
+
+#[test]
+fn no_path_leads_out_of_the_root() {
+    let tree = Tree::new();
+    let server = Program::start(&tree, &["--quiet"]);
+    for path in [
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/..%2fsecret.txt",
+        "/%2e%2e%2fsecret.txt",
+        "/dir/../../secret.txt",
+        "/dir/%2e%2e/%2e%2e/secret.txt",
+        "/./../secret.txt",
+        "//../secret.txt",
+        "/%252e%252e/secret.txt",
+        "/..\\secret.txt",
+        "/%5c..%5csecret.txt",
+        "/..%00/secret.txt",
+        "/a.txt%00/../../secret.txt",
+        "/..;/secret.txt",
+        "/%c0%ae%c0%ae/secret.txt",
+        "/out.txt",
+        "/up/secret.txt",
+        "/up/",
+        "/absolute",
+        "//etc/passwd",
+        "/etc/passwd",
+        "http://x/../secret.txt",
+        "file:///etc/passwd",
+    ] {
+        let reply = ask(server.address, "GET", path, "");
+        assert!((400..500).contains(&reply.status), "{path} got {}", reply.status);
+        let body = String::from_utf8_lossy(&reply.body);
+        assert!(!body.contains("root:") && reply.body != b"secret", "{path} got {body}");
+    }
+    let listing = ask(server.address, "GET", "/dir/", "");
+    assert!(String::from_utf8_lossy(&listing.body).contains("href=\"./b.txt\""));
+}
+
+#[test]
+fn a_thousand_slow_clients_keep_nobody_waiting_and_are_hung_up_on() {
+    let tree = Tree::new();
+    let server = Program::start(&tree, &["--quiet", "--timeout", "3"]);
+    let head = b"GET /a.txt HTTP/1.1\r\nHost: x\r\nSlow: ";
+    let mut slow: Vec<TcpStream> = (0..1000).map(|_| connect(server.address)).collect();
+    for stream in &mut slow {
+        stream.write_all(head).expect("a beginning");
+        stream.set_nonblocking(true).expect("a flag");
+    }
+    let begin = Instant::now();
+    let mut slowest = Duration::ZERO;
+    let mut rounds = 0;
+    while !slow.is_empty() {
+        assert!(begin.elapsed() < Duration::from_secs(15), "{} slow clients are still served", slow.len());
+        rounds += 1;
+        // Each sends a byte a second, which must not buy it more time.
+        slow.retain_mut(|stream| stream.write_all(b"x").is_ok() && stream.peek(&mut [0]).is_err());
+        let asked = Instant::now();
+        assert_eq!(ask(server.address, "GET", "/a.txt", "").status, 200);
+        slowest = slowest.max(asked.elapsed());
+        std::thread::sleep(Duration::from_secs(1).saturating_sub(asked.elapsed()));
+    }
+    assert!(rounds >= 3, "they were hung up on before their time");
+    assert!(slowest < Duration::from_secs(1), "a normal client waited {slowest:?}");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_hung_up_on() {
+    let tree = Tree::new();
+    let length = huge_file(&tree);
+    let server = Program::start(&tree, &["--timeout", "0.5"]);
+    let mut stream = connect(server.address);
+    stream.write_all(b"GET /huge.bin HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+    let give_up = Instant::now() + Duration::from_secs(15);
+    // The log has its line when the server has given up.
+    while !server.log().contains("huge.bin") {
+        assert!(Instant::now() < give_up, "the server waits for ever");
+        assert_eq!(ask(server.address, "GET", "/a.txt", "").status, 200);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut got = Vec::new();
+    let _ = stream.read_to_end(&mut got);
+    assert!((got.len() as u64) < length, "all of it came");
+}
+
+#[test]
+fn more_connections_than_allowed_wait_for_a_place() {
+    let tree = Tree::new();
+    let server = Program::start(&tree, &["--quiet", "--max-conns", "1"]);
+    let mut first = connect(server.address);
+    first.write_all(GET).expect("a request");
+    assert_eq!(read_reply(&mut first).status, 200);
+    let mut second = connect(server.address);
+    second.write_all(LAST).expect("a request");
+    second.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    assert_eq!(second.read(&mut [0]).expect_err("no place").kind(), io::ErrorKind::WouldBlock);
+    drop(first);
+    second.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    assert_eq!(read_reply(&mut second).status, 200);
+}
+
+#[test]
+fn a_server_without_descriptors_recovers() {
+    let tree = Tree::new();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_server")]);
+    let server = Program::start_as(shell, &tree, &["--quiet"]);
+    let idle: Vec<TcpStream> = (0..60).map(|_| connect(server.address)).collect();
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while !server.told.lock().expect("no panic").contains("cannot accept for now") {
+        assert!(Instant::now() < give_up, "40 descriptors were enough for 60 connections");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut waiting = connect(server.address);
+    waiting.write_all(LAST).expect("a request");
+    drop(idle);
+    assert_eq!(read_reply(&mut waiting).status, 200);
+    assert_eq!(ask(server.address, "GET", "/a.txt", "").status, 200);
+}
+
+#[test]
+fn a_signal_lets_the_running_request_finish_and_ends_the_idle_ones() {
+    let tree = Tree::new();
+    let length = huge_file(&tree);
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Program::start(&tree, &[]);
+        let mut idle = connect(server.address);
+        idle.write_all(GET).expect("a request");
+        assert_eq!(read_reply(&mut idle).status, 200);
+        let mut running = connect(server.address);
+        running.write_all(b"GET /huge.bin HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+        let mut start = [0; 1000];
+        running.read_exact(&mut start).expect("a beginning");
+        server.signal(signal);
+        assert!(is_over(idle.read(&mut [0])), "the idle connection goes on");
+        assert!(TcpStream::connect(server.address).is_err(), "the server still accepts");
+        assert!(server.is_running(), "the server ended with a request running");
+        let rest = io::copy(&mut running, &mut io::sink()).expect("the rest and then the end");
+        let head = start.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+        assert_eq!(start.len() as u64 + rest - head as u64, length);
+        assert_eq!(server.end().code(), Some(0), "{}", server.told.lock().expect("no panic"));
+        assert!(server.log().contains(&format!("/huge.bin HTTP/1.1\" 200 {length}")), "{}", server.log());
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let tree = Tree::new();
+    huge_file(&tree);
+    let mut server = Program::start(&tree, &["--quiet"]);
+    let mut running = connect(server.address);
+    running.write_all(b"GET /huge.bin HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+    running.read_exact(&mut [0; 1000]).expect("a beginning");
+    let mut idle = connect(server.address);
+    idle.write_all(GET).expect("a request");
+    assert_eq!(read_reply(&mut idle).status, 200);
+    server.signal(Signal::TERM);
+    assert!(is_over(idle.read(&mut [0])), "the first signal was not heard");
+    server.signal(Signal::TERM);
+    assert!(!server.end().success());
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_breaks_the_connection() {
+    let tree = Tree::new();
+    let length = huge_file(&tree);
+    let server = Program::start(&tree, &["--quiet"]);
+    let mut stream = connect(server.address);
+    stream.write_all(b"GET /huge.bin HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+    stream.read_exact(&mut [0; 1000]).expect("a beginning");
+    File::options()
+        .write(true)
+        .open(tree.site().join("huge.bin"))
+        .and_then(|file| file.set_len(10))
+        .expect("a cut");
+    let mut got = Vec::new();
+    let _ = stream.read_to_end(&mut got);
+    assert!((got.len() as u64) < length);
+    assert_eq!(ask(server.address, "GET", "/huge.bin", "").body.len(), 10);
+}
+
+#[test]
+fn tls_serves_the_same_files() {
+    let tree = Tree::new();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let (cert, key) = (tree.base().join("cert.pem"), tree.base().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).expect("a file");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+    let [cert, key] = [cert, key].map(|path| path.to_str().expect("UTF-8").to_owned());
+    let mut server = Program::start(&tree, &["--quiet", "--cert", &cert, "--key", &key]);
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a root");
+    let settings =
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+    let settings = Arc::new(settings);
+    let secure = |address: SocketAddr| {
+        let name = "localhost".try_into().expect("a name");
+        let session = rustls::ClientConnection::new(Arc::clone(&settings), name).expect("a session");
+        rustls::StreamOwned::new(session, connect(address))
+    };
+    let mut stream = secure(server.address);
+    stream.write_all(&[GET, b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n", LAST].concat()).expect("requests");
+    let mut replies = Vec::new();
+    // Without the server's farewell this would be an error.
+    stream.read_to_end(&mut replies).expect("replies and a proper end");
+    assert_eq!(Reply::take(&mut replies, false).body.len(), 36);
+    assert_eq!(Reply::take(&mut replies, false).body.len(), LARGE);
+    assert_eq!(Reply::take(&mut replies, false).body.len(), 36);
+
+    let mut plain = connect(server.address);
+    plain.write_all(GET).expect("a request");
+    let mut got = Vec::new();
+    let _ = plain.read_to_end(&mut got);
+    assert!(!got.starts_with(b"HTTP/"), "an answer without encryption");
+
+    let mut idle = secure(server.address);
+    idle.write_all(GET).expect("a request");
+    let mut beginning = [0; 12];
+    idle.read_exact(&mut beginning).expect("a reply");
+    server.signal(Signal::TERM);
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).expect("a proper end");
+    assert_eq!(server.end().code(), Some(0));
+}
+
+#[test]
+fn connections_share_one_os_thread() {
+    let tree = Tree::new();
+    let server = Program::start(&tree, &["--quiet"]);
+    let mut streams: Vec<TcpStream> = (0..100).map(|_| connect(server.address)).collect();
+    for stream in &mut streams {
+        stream.write_all(GET).expect("a request");
+    }
+    for stream in &mut streams {
+        assert_eq!(read_reply(stream).status, 200);
+    }
+    let mut names: Vec<String> = std::fs::read_dir(format!("/proc/{}/task", server.pid()))
+        .expect("a directory")
+        // An idle OS thread of the pool may end meanwhile.
+        .filter_map(|task| std::fs::read_to_string(task.expect("a task").path().join("comm")).ok())
+        .collect();
+    names.retain(|name| !name.starts_with("osier-offload"));
+    assert_eq!(names, ["server\n"], "100 connections are open");
+}
+
+#[test]
+fn several_workers_share_the_work() {
+    let tree = Tree::new();
+    let mut server = Program::start(&tree, &["--quiet", "--workers", "3"]);
+    let mut streams: Vec<TcpStream> = (0..50).map(|_| connect(server.address)).collect();
+    for stream in &mut streams {
+        stream.write_all(GET).expect("a request");
+    }
+    for stream in &mut streams {
+        assert_eq!(read_reply(stream).status, 200);
+    }
+    server.signal(Signal::TERM);
+    for stream in &mut streams {
+        assert!(is_over(stream.read(&mut [0])));
+    }
+    assert_eq!(server.end().code(), Some(0));
+}
+
+#[test]
+fn bad_arguments_get_one_line_and_a_failure() {
+    let tree = Tree::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    let site = tree.site();
+    let site = site.to_str().expect("UTF-8");
+    let file = format!("{site}/a.txt");
+    let run = |arguments: &[&str]| -> Output {
+        Command::new(env!("CARGO_BIN_EXE_server"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts")
+    };
+    for (arguments, told) in [
+        (&["--mode", "epoll"][..], "'epoll'"),
+        (&["--root", "/nowhere"], "/nowhere"),
+        (&["--root", &file], "a.txt"),
+        (&["--root", site, "--addr", &taken], &*taken),
+        (&["--root", site, "--cert", &file, "--key", &file], "a.txt"),
+        (&["--root", site, "--cert", &file], "--key"),
+        (&["--timeout", "0"], "--timeout"),
+        (&["--nonsense"], "--nonsense"),
+    ] {
+        let output = run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+        assert!(said.starts_with("server: ") && said.contains(told), "{arguments:?}: {said}");
+        assert_eq!(output.stdout, b"");
+    }
+    let help = run(&["--help"]);
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--max-conns"));
+}
