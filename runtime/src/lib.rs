@@ -40,6 +40,8 @@ mod wait_queue;
 pub mod fs;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod net;
+#[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
+pub mod os;
 pub mod signal;
 pub mod sync;
 #[allow(unsafe_code, reason = "lends a scope's borrows to its green threads")]

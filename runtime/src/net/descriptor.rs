@@ -49,3 +49,5 @@ macro_rules! descriptor_conversions {
         }
     };
 }
+
+pub(crate) use descriptor_conversions;

@@ -20,15 +20,16 @@
 //! - `IntoIncoming`, `linger` and `set_linger` are unstable in std.
 
 mod addr;
-#[macro_use]
-mod descriptor;
+pub(crate) mod descriptor;
 pub(crate) mod socket;
 mod tcp;
 mod tcp_listener;
+mod udp;
 
 pub use self::addr::ToSocketAddrs;
 pub use self::tcp::TcpStream;
 pub use self::tcp_listener::{Incoming, IntoIncoming, TcpListener};
+pub use self::udp::UdpSocket;
 
 pub use std::net::{
     AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,

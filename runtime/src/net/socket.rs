@@ -205,10 +205,6 @@ impl Socket {
         self.fd.as_raw_fd()
     }
 
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
-    }
-
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         if self.kind != Kind::Listener {
             socket::set_nonblocking(self.fd(), nonblocking)?;
@@ -383,6 +379,11 @@ impl Socket {
             Ok(Err(error)) => Err(error),
             Err(cancelled) => cancelled.raise(),
         }
+    }
+
+    /// Sends `buf` as one message.
+    pub(crate) fn send_message(&self, buf: &[u8]) -> io::Result<usize> {
+        self.io(Direction::Write, || Ok((socket::send(self.fd(), buf)?, true)))
     }
 
     /// Receives into `buf`.

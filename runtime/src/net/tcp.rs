@@ -1,6 +1,7 @@
 //! TCP streams.
 
 use super::addr::{ToSocketAddrs, each_addr};
+use super::descriptor::descriptor_conversions;
 use super::socket::{self, Kind, Socket};
 use super::{Shutdown, SocketAddr};
 use crate::sys::event::Direction;

@@ -2,6 +2,7 @@
 
 use super::SocketAddr;
 use super::addr::{ToSocketAddrs, each_addr};
+use super::descriptor::descriptor_conversions;
 use super::socket::{Kind, Socket};
 use super::tcp::TcpStream;
 use core::iter::FusedIterator;
