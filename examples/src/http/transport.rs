@@ -128,19 +128,24 @@ macro_rules! socket {
 
 socket!(osier::net::TcpStream std::net::TcpStream);
 
-/// A socket with a deadline.
+/// A socket with a deadline. A read or write that waits may end late by a fiftieth of the time that was left, since setting a
+/// socket's timeout is a system call, and requests that come quickly one after another can do with the same one.
 #[derive(Debug)]
 pub struct Timed<S> {
     socket: S,
     /// When reads and writes fail; `None` is never.
     deadline: Option<Instant>,
+    /// The timeout of reads that the socket has; `None` if it has none.
+    reading: Option<Duration>,
+    /// The timeout of writes that the socket has; `None` if it has none.
+    writing: Option<Duration>,
 }
 
 impl<S: Socket> Timed<S> {
-    /// `socket`, so far without a deadline.
+    /// `socket`, which has no timeouts, so far without a deadline.
     #[must_use]
     pub fn new(socket: S) -> Timed<S> {
-        Timed { socket, deadline: None }
+        Timed { socket, deadline: None, reading: None, writing: None }
     }
 
     /// The time that is left: `None` for ever, never zero.
@@ -150,6 +155,17 @@ impl<S: Socket> Timed<S> {
             Duration::ZERO => Err(late()),
             left => Ok(Some(left)),
         }
+    }
+}
+
+/// The timeout to set on a socket that has `timeout` while `left` is left; `None` if that will do.
+fn change(timeout: Option<Duration>, left: Option<Duration>) -> Option<Option<Duration>> {
+    match (timeout, left) {
+        (None, None) => None,
+        (Some(_), None) => Some(None),
+        (Some(timeout), Some(left)) if (left..=left + left / 50).contains(&timeout) => None,
+        // A little more than is left, so that it does the next time as well, when slightly more may be.
+        (_, Some(left)) => Some(Some(left + left / 100)),
     }
 }
 
@@ -164,14 +180,20 @@ fn name_timeout(error: io::Error) -> io::Error {
 
 impl<S: Socket> Read for Timed<S> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(self.left()?)?;
+        if let Some(timeout) = change(self.reading, self.left()?) {
+            self.socket.set_read_timeout(timeout)?;
+            self.reading = timeout;
+        }
         self.socket.read(bytes).map_err(name_timeout)
     }
 }
 
 impl<S: Socket> Write for Timed<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.set_write_timeout(self.left()?)?;
+        if let Some(timeout) = change(self.writing, self.left()?) {
+            self.socket.set_write_timeout(timeout)?;
+            self.writing = timeout;
+        }
         self.socket.write(bytes).map_err(name_timeout)
     }
 
@@ -240,6 +262,22 @@ mod tests {
         let mut timed = Timed::new(server);
         timed.set_deadline(Some(Instant::now() + Duration::from_millis(5)));
         assert_eq!(timed.read(&mut [0]).expect_err("nothing to read").kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_timeout_is_set_anew_only_if_it_would_be_early_or_much_too_late() {
+        let second = Duration::from_secs(1);
+        let set = change(None, Some(second)).flatten().expect("there was none");
+        assert!(set >= second && set <= second + second / 50);
+        for left in [second, second + second / 200, second - second / 200] {
+            assert_eq!(change(Some(set), Some(left)), None, "{left:?}");
+        }
+        for left in [second * 2, second + second / 50, second - second / 50, Duration::from_nanos(1)] {
+            let changed = change(Some(set), Some(left)).flatten().expect("another");
+            assert!(changed >= left && changed <= left + left / 50, "{left:?}: {changed:?}");
+        }
+        assert_eq!(change(Some(set), None), Some(None));
+        assert_eq!(change(None, None), None);
     }
 
     #[test]
