@@ -42,6 +42,9 @@ pub mod fs;
 pub mod net;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod os;
+#[cfg(feature = "patch")]
+#[allow(unsafe_code, reason = "defines and calls libc's functions")]
+pub mod patch;
 pub mod signal;
 pub mod sync;
 #[allow(unsafe_code, reason = "lends a scope's borrows to its green threads")]

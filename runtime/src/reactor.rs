@@ -95,6 +95,8 @@ struct Entry {
     generation: u32,
     fd: RawFd,
     owned: bool,
+    /// A borrowed descriptor that was closed under its waiters: its number may already be another one's.
+    closed: bool,
     /// An irregular event was seen: short transfers say nothing any more.
     irregular: bool,
     read: Side,
@@ -230,12 +232,12 @@ impl Reactor {
         outcome
     }
 
-    /// Waits until a descriptor that is somebody else's is ready, or has changed its identity. Whoever is woken tries, and
-    /// finds out.
+    /// Waits until a descriptor that is somebody else's is ready, or may be. Whoever is woken tries, and finds out.
     ///
     /// # Errors
     ///
-    /// What epoll says of a descriptor that it cannot watch (`EPERM` for a regular file, which is always ready, `EBADF`).
+    /// What epoll says of a descriptor that it cannot watch (`EPERM` for a regular file, which is always ready, `EBADF`);
+    /// `EBADF` when it was closed meanwhile ([`Reactor::closing_borrowed`]), also if its number is in use again.
     pub(crate) fn wait_borrowed(
         &self,
         fd: RawFd,
@@ -263,26 +265,38 @@ impl Reactor {
             return Err(error);
         }
         let outcome = park(Reason::Io(fd, direction), deadline);
-        let _ = self.with(key, |entry| {
+        let closed = self.with(key, |entry| {
             let side = entry.side(direction);
             let chosen = !side.waiters.remove(ticket);
             if chosen && outcome != Ok(Wake::Unparked) {
                 side.wake_all();
             }
+            entry.closed
         });
         self.drop_borrowed_if_idle(key);
-        Ok(outcome)
+        match outcome {
+            // A kill or a deadline that came first counts first.
+            Ok(Wake::Unparked) if closed == Some(true) => Err(crate::sys::bad_descriptor()),
+            outcome => Ok(outcome),
+        }
     }
 
-    /// Wakes whoever waits for a borrowed descriptor, which is about to be closed.
+    /// Wakes whoever waits for a borrowed descriptor, which is about to be closed. May be called from a signal handler that
+    /// has interrupted the reactor; then it does nothing.
+    #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "only a shim sees a stranger's close"))]
     pub(crate) fn closing_borrowed(&self, fd: RawFd) {
+        if self.entries.try_borrow_mut().is_err() || self.by_fd.try_borrow_mut().is_err() {
+            return;
+        }
         let Some(key) = self.key_of(fd).filter(|key| self.with(*key, |entry| entry.owned) == Some(false))
         else {
             return;
         };
         // It may have been duplicated, and its epoll entry would outlive it.
         let _ = self.driver.remove(fd);
+        self.forget_fd(fd, key);
         let _ = self.with(key, |entry| {
+            entry.closed = true;
             entry.read.wake_all();
             entry.write.wake_all();
         });
@@ -360,7 +374,15 @@ impl Reactor {
         // The last generation is never reached: it would take four thousand million registrations and meet WAKE_TOKEN.
         let generation = (self.generation.get() + 1) % u32::MAX;
         self.generation.set(generation);
-        let entry = Entry { generation, fd, owned, irregular: false, read: Side::new(), write: Side::new() };
+        let entry = Entry {
+            generation,
+            fd,
+            owned,
+            closed: false,
+            irregular: false,
+            read: Side::new(),
+            write: Side::new(),
+        };
         let index = self.entries.borrow_mut().insert(entry);
         let key = Key { index: u32::try_from(index).expect("fewer descriptors than 2^32"), generation };
         // A negative number gets an entry too, for epoll to refuse.

@@ -117,7 +117,8 @@ impl Worker {
 
     #[inline]
     pub(crate) fn runs_green_thread(&self) -> bool {
-        self.current.borrow().is_some()
+        // Borrowed only in the middle of a switch, where a signal handler may ask: no place to switch again.
+        self.current.try_borrow().is_ok_and(|current| current.is_some())
     }
 
     /// The running green thread.

@@ -72,6 +72,20 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, interest.bits(), token)
     }
 
+    /// Watches for the events of a `pollfd`, which have the same numbers, for as long as they are there.
+    #[cfg(feature = "patch")]
+    pub(crate) fn add_polled(&self, fd: RawFd, events: libc::c_short) -> io::Result<()> {
+        let events = u32::from(events.cast_unsigned());
+        match self.control(libc::EPOLL_CTL_ADD, fd, events, 0) {
+            // Named twice: watched for all events there are.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let all = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
+                self.control(libc::EPOLL_CTL_MOD, fd, all.cast_unsigned(), 0)
+            }
+            result => result,
+        }
+    }
+
     pub(crate) fn modify(&self, fd: RawFd, interest: Interest, token: u64) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, fd, interest.bits(), token)
     }

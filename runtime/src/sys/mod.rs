@@ -2,6 +2,8 @@
 //! `io::Error`; those that may be interrupted (`EINTR`) say what they do then.
 
 pub(crate) mod clock;
+#[cfg(feature = "patch")]
+pub(crate) mod errno;
 pub(crate) mod event;
 pub(crate) mod fault;
 pub(crate) mod file;
@@ -22,4 +24,9 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 /// The result of a call that gives a size, or -1 for "see errno".
 fn check_size(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// What the system says of a descriptor that is not open.
+pub(crate) fn bad_descriptor() -> io::Error {
+    io::Error::from_raw_os_error(libc::EBADF)
 }

@@ -158,3 +158,35 @@ pub(crate) fn fcntl_flags(fd: RawFd) -> io::Result<c_uint> {
     let result = unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_GETFL) };
     check(result).map(|flags| flags as c_uint)
 }
+
+/// Turns `O_NONBLOCK` on or off and touches no other flag, in one step.
+pub(crate) fn set_nonblocking(fd: RawFd, nonblocking: bool) -> io::Result<()> {
+    let on = c_int::from(nonblocking);
+    // SAFETY: `on` is valid for a read.
+    let result = unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::FIONBIO, &raw const on) };
+    check(result).map(drop)
+}
+
+/// The value of a socket option. `T` must be what the option is defined as, or shorter.
+pub(crate) fn socket_option<T: Copy + Default>(fd: RawFd, level: c_int, name: c_int) -> io::Result<T> {
+    let mut value = T::default();
+    let mut len = size_of::<T>() as socklen_t;
+    // SAFETY: `value` is valid for a write of `len` bytes.
+    let result =
+        unsafe { libc::syscall(libc::SYS_getsockopt, fd, level, name, &raw mut value, &raw mut len) };
+    check(result).map(|_| value)
+}
+
+/// # Safety
+///
+/// `request` must be valid for a read, `left` null or valid for a write.
+pub(crate) unsafe fn clock_nanosleep(
+    clock: libc::clockid_t,
+    flags: c_int,
+    request: *const libc::timespec,
+    left: *mut libc::timespec,
+) -> io::Result<()> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::syscall(libc::SYS_clock_nanosleep, clock, flags, request, left) };
+    check(result).map(drop)
+}

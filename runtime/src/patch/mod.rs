@@ -1,0 +1,145 @@
+//! Makes the blocking calls of code that has never heard of Osier cooperative.
+//!
+//! With the cargo feature `patch` this crate defines libc's blocking functions, *shims*, and the linker takes them in
+//! place of libc's, for std, for Rust crates and for C libraries alike. They do what libc's do, until [`all`] (or a [`group`] of
+//! them) is called; and from then on everywhere but on green threads, where a call that would block parks the green
+//! thread and lets the others run.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::{TcpListener, TcpStream};
+//! use std::sync::{Arc, Mutex};
+//!
+//! osier::patch::all();
+//! osier::run(|| {
+//!     let listener = TcpListener::bind("127.0.0.1:0")?;
+//!     let address = listener.local_addr()?;
+//!     // Both ends are std's, and both run on this OS thread.
+//!     let server = osier::spawn(move || -> std::io::Result<()> {
+//!         let mut stream = listener.accept()?.0;
+//!         stream.write_all(b"hello")
+//!     });
+//!     let mut text = String::new();
+//!     TcpStream::connect(address)?.read_to_string(&mut text)?;
+//!     server.join().unwrap()?;
+//!     assert_eq!(text, "hello");
+//!     Ok::<(), std::io::Error>(())
+//! })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # What a shim does
+//!
+//! It tries without blocking. If the call would block it looks at what the descriptor's owner wants (`O_NONBLOCK`,
+//! `SO_RCVTIMEO`, `SO_SNDTIMEO`), and waits accordingly. It remembers nothing of a descriptor, so descriptors may be duplicated,
+//! inherited and closed behind its back, and nonblocking ones, those of another event loop say, behave as ever.
+//! A blocking `accept` or `connect` cannot be tried without the descriptor's flag `O_NONBLOCK`, which is set for the
+//! length of that one system call: whoever uses the same open socket at that moment from another process, or from an OS thread
+//! that runs no green threads, may be told that it would block.
+//!
+//! # Cancellation
+//!
+//! A wait in a shim may have frames of C above it, so a kill or an enclosing [`timeout`](crate::time::timeout) does not unwind it.
+//! It ends with `ECANCELED` or `ETIMEDOUT` (sleeps end early and say nothing), and so does each later one; the unwinding
+//! starts at the next wait that is made through this crate. Until then each such call lets the others run.
+//!
+//! # Limits
+//!
+//! - Descriptors 0 to 2 block the OS thread: std holds a lock of its own while it uses them. So do pipes, terminals and regular
+//!   files, whatever their number.
+//! - Outside of green threads the shims make libc's system calls; unlike libc's functions they are no points of
+//!   `pthread_cancel`.
+//! - A library that was opened with `dlopen(RTLD_DEEPBIND)`, calls that glibc makes inside of itself, system calls that are made
+//!   without libc, and statically linked glibc are out of reach.
+//! - On a green thread a blocking `MSG_PEEK | MSG_WAITALL` and `SO_RCVLOWAT` do not wait for more than the first bytes.
+//! - The child of a `fork` runs unpatched.
+
+mod connect;
+mod names;
+pub mod original;
+mod poll;
+mod sleep;
+mod symbols;
+mod transfer;
+mod wait;
+
+pub use self::symbols::{Symbol, symbols};
+
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Once;
+
+/// Functions that are patched together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Group {
+    /// `nanosleep`, `clock_nanosleep`, `usleep`, `sleep`.
+    Sleep,
+    /// The calls on sockets, and `poll`.
+    Net,
+    /// `getaddrinfo`: names are looked up on the offload pool.
+    Dns,
+}
+
+impl Group {
+    /// All groups.
+    pub const ALL: [Group; 3] = [Group::Sleep, Group::Net, Group::Dns];
+
+    fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+/// The bits of the groups that are active.
+static ACTIVE: AtomicU32 = AtomicU32::new(0);
+
+/// Activates every group of shims, for the whole process and for good. Calling it again does nothing.
+///
+/// Never waits, and may be called anywhere: a call that is already blocked stays so.
+///
+/// ```
+/// osier::patch::all();
+/// assert!(osier::patch::is_active(osier::patch::Group::Sleep));
+/// let start = std::time::Instant::now();
+/// osier::run(|| {
+///     let nap = || std::thread::sleep(std::time::Duration::from_millis(50));
+///     let threads: Vec<_> = (0..100).map(|_| osier::spawn(nap)).collect();
+///     threads.into_iter().for_each(|thread| thread.join().unwrap());
+/// });
+/// assert!(start.elapsed() < std::time::Duration::from_secs(5));
+/// ```
+pub fn all() {
+    for group in Group::ALL {
+        self::group(group);
+    }
+}
+
+/// Activates one group of shims, for the whole process and for good. Calling it again does nothing.
+///
+/// ```
+/// use osier::patch::Group;
+/// osier::patch::group(Group::Sleep);
+/// assert!(osier::patch::is_active(Group::Sleep));
+/// ```
+pub fn group(group: Group) {
+    static AT_FORK: Once = Once::new();
+    AT_FORK.call_once(|| {
+        // The child of a fork shares its parent's epoll instance: what it did there would take away the parent's events.
+        // SAFETY: `deactivate` is async-signal-safe. If there is no memory for the entry, forked children stay patched.
+        unsafe { libc::pthread_atfork(None, None, Some(deactivate)) };
+        // The linker takes an object out of our library only for a symbol that is referred to: refer to all of them.
+        core::hint::black_box(symbols::TABLE);
+    });
+    // Relaxed: the bit says nothing about other memory.
+    ACTIVE.fetch_or(group.bit(), Ordering::Relaxed);
+}
+
+extern "C" fn deactivate() {
+    ACTIVE.store(0, Ordering::Relaxed);
+}
+
+/// Whether a group was activated.
+#[must_use]
+#[inline]
+pub fn is_active(group: Group) -> bool {
+    ACTIVE.load(Ordering::Relaxed) & group.bit() != 0
+}

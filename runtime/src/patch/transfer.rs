@@ -1,0 +1,348 @@
+//! The group `net`: sending and receiving.
+//!
+//! A call is tried with `MSG_DONTWAIT`, which is a flag of the call and not of the socket. `read` and its kin take any descriptor:
+//! on what is no socket (`ENOTSOCK`) the call is made as it is.
+//!
+//! A blocking send on a stream returns when all was sent, not when something was, and C code relies on it; so does a
+//! receive with `MSG_WAITALL`. Such a call goes on after a short transfer. An error that comes after the first bytes is left for the
+//! next call to find, as the kernel does it.
+
+use super::original;
+use super::wait::{checkpoint, error, on_descriptor, patience, wait, would_block};
+use crate::clock::Instant;
+use crate::park::Wake;
+use crate::scheduler::Worker;
+use crate::sys::event::Direction;
+use crate::sys::raw;
+use core::ptr;
+use core::slice;
+use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use std::io;
+use std::os::fd::RawFd;
+
+/// Flags with which a call never waits, or answers at once in any case.
+const NEVER_WAITS: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUEUE;
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+    // SAFETY: the caller's promise; no address is asked for.
+    unsafe { recvfrom(fd, buf, len, flags, ptr::null_mut(), ptr::null_mut()) }
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn recvfrom(
+    fd: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: *mut socklen_t,
+) -> ssize_t {
+    let received = on_descriptor(fd, |worker| {
+        let whole = || if waits_for_all(fd, flags) { len } else { 0 };
+        transfer(worker, fd, Direction::Read, flags, whole, |done, flags| {
+            // SAFETY: the caller's promise; `done` bytes of `len` are there already.
+            unsafe { raw::recvfrom(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
+        })
+    });
+    // SAFETY: the caller's promise.
+    received.unwrap_or_else(|| unsafe { original::recvfrom(fd, buf, len, flags, addr, addr_len) })
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+    let received = on_descriptor(fd, |worker| {
+        // SAFETY: asked only after the kernel has filled some of it, so the message is valid.
+        let parts = || unsafe { parts_of(message) };
+        let whole = || if waits_for_all(fd, flags) { total(parts()) } else { 0 };
+        transfer(worker, fd, Direction::Read, flags, whole, |done, flags| match done {
+            // SAFETY: the caller's promise.
+            0 => unsafe { raw::recvmsg(fd, message, flags) },
+            _ => {
+                let (buf, len) = rest(parts(), done);
+                // SAFETY: a part of the message, which is valid for writes.
+                unsafe { raw::recvfrom(fd, buf, len, flags, ptr::null_mut(), ptr::null_mut()) }
+            }
+        })
+    });
+    // SAFETY: the caller's promise.
+    received.unwrap_or_else(|| unsafe { original::recvmsg(fd, message, flags) })
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+    // SAFETY: the caller's promise; no address is given.
+    unsafe { sendto(fd, buf, len, flags, ptr::null(), 0) }
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn sendto(
+    fd: c_int,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *const sockaddr,
+    addr_len: socklen_t,
+) -> ssize_t {
+    let sent = on_descriptor(fd, |worker| {
+        transfer(
+            worker,
+            fd,
+            Direction::Write,
+            flags,
+            || len,
+            |done, flags| {
+                // SAFETY: the caller's promise; `done` bytes of `len` have been sent.
+                unsafe { raw::sendto(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
+            },
+        )
+    });
+    // SAFETY: the caller's promise.
+    sent.unwrap_or_else(|| unsafe { original::sendto(fd, buf, len, flags, addr, addr_len) })
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    // SAFETY: the caller's promise.
+    let sent = on_descriptor(fd, |worker| unsafe { send_message(worker, fd, message, flags) });
+    // SAFETY: the caller's promise.
+    sent.unwrap_or_else(|| unsafe { original::sendmsg(fd, message, flags) })
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+    // A read of nothing never waits, unlike a receive.
+    if len == 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { original::read(fd, buf, len) };
+    }
+    let received = on_descriptor(fd, |worker| {
+        let received = transfer(
+            worker,
+            fd,
+            Direction::Read,
+            0,
+            || 0,
+            |_, flags| {
+                // SAFETY: the caller's promise; no address is asked for.
+                unsafe { raw::recvfrom(fd, buf, len, flags, ptr::null_mut(), ptr::null_mut()) }
+            },
+        );
+        // SAFETY: the caller's promise.
+        or_no_socket(received, || unsafe { raw::read(fd, buf, len) })
+    });
+    // SAFETY: the caller's promise.
+    received.unwrap_or_else(|| unsafe { original::read(fd, buf, len) })
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
+    // SAFETY: the caller's promise.
+    let Some(message) = (unsafe { message_of(parts, count) }) else {
+        // SAFETY: the caller's promise.
+        return unsafe { original::readv(fd, parts, count) };
+    };
+    let received = on_descriptor(fd, |worker| {
+        let mut message = message;
+        let received = transfer(
+            worker,
+            fd,
+            Direction::Read,
+            0,
+            || 0,
+            |_, flags| {
+                // SAFETY: the message is of the caller's parts, and nothing else.
+                unsafe { raw::recvmsg(fd, &raw mut message, flags) }
+            },
+        );
+        // SAFETY: the caller's promise.
+        or_no_socket(received, || unsafe { raw::readv(fd, parts, count) })
+    });
+    // SAFETY: the caller's promise.
+    received.unwrap_or_else(|| unsafe { original::readv(fd, parts, count) })
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
+    if len == 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { original::write(fd, buf, len) };
+    }
+    let sent = on_descriptor(fd, |worker| {
+        let sent = transfer(
+            worker,
+            fd,
+            Direction::Write,
+            0,
+            || len,
+            |done, flags| {
+                // SAFETY: the caller's promise; `done` bytes of `len` have been sent.
+                unsafe { raw::sendto(fd, buf.wrapping_byte_add(done), len - done, flags, ptr::null(), 0) }
+            },
+        );
+        // SAFETY: the caller's promise.
+        or_no_socket(sent, || unsafe { raw::write(fd, buf, len) })
+    });
+    // SAFETY: the caller's promise.
+    sent.unwrap_or_else(|| unsafe { original::write(fd, buf, len) })
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
+    // SAFETY: the caller's promise.
+    let Some(message) = (unsafe { message_of(parts, count) }) else {
+        // SAFETY: the caller's promise.
+        return unsafe { original::writev(fd, parts, count) };
+    };
+    let sent = on_descriptor(fd, |worker| {
+        // SAFETY: the message is of the caller's parts, and nothing else.
+        let sent = unsafe { send_message(worker, fd, &raw const message, 0) };
+        // SAFETY: the caller's promise.
+        or_no_socket(sent, || unsafe { raw::writev(fd, parts, count) })
+    });
+    // SAFETY: the caller's promise.
+    sent.unwrap_or_else(|| unsafe { original::writev(fd, parts, count) })
+}
+
+/// Tries, and waits as long as the socket's owner lets it. `whole` is asked after a transfer: how many bytes there must be in all
+/// before a blocking call returns; `attempt` is told how many there are, and with which flags to try.
+fn transfer(
+    worker: &Worker,
+    fd: RawFd,
+    direction: Direction,
+    flags: c_int,
+    whole: impl Fn() -> usize,
+    mut attempt: impl FnMut(usize, c_int) -> io::Result<usize>,
+) -> io::Result<usize> {
+    if flags & NEVER_WAITS != 0 && (flags & libc::MSG_DONTWAIT != 0 || direction == Direction::Read) {
+        return attempt(0, flags);
+    }
+    checkpoint(worker, fd)?;
+    let option = match direction {
+        Direction::Read => libc::SO_RCVTIMEO,
+        Direction::Write => libc::SO_SNDTIMEO,
+    };
+    let mut until: Option<Option<Instant>> = None;
+    let mut done = 0;
+    let ended = loop {
+        match attempt(done, flags | libc::MSG_DONTWAIT) {
+            Ok(count) => {
+                done += count;
+                if count == 0 || done >= whole() {
+                    return Ok(done);
+                }
+            }
+            Err(blocked) if would_block(&blocked) => {
+                let until = match until {
+                    Some(until) => until,
+                    None => match patience(worker, fd, option) {
+                        Ok(limit) => *until.insert(limit),
+                        Err(unwilling) => break unwilling,
+                    },
+                };
+                match wait(worker, fd, direction, until) {
+                    Ok(Wake::Unparked) => {}
+                    Ok(Wake::Deadline) => break error(libc::EAGAIN),
+                    Err(ended) => break ended,
+                }
+            }
+            Err(failed) => break failed,
+        }
+    };
+    if done > 0 { Ok(done) } else { Err(ended) }
+}
+
+/// # Safety
+///
+/// As for `sendmsg`.
+unsafe fn send_message(
+    worker: &Worker,
+    fd: RawFd,
+    message: *const msghdr,
+    flags: c_int,
+) -> io::Result<usize> {
+    // SAFETY: asked only after the kernel has sent some of it, so the message is valid.
+    let parts = || unsafe { parts_of(message) };
+    transfer(
+        worker,
+        fd,
+        Direction::Write,
+        flags,
+        || total(parts()),
+        |done, flags| match done {
+            // SAFETY: the caller's promise.
+            0 => unsafe { raw::sendmsg(fd, message, flags) },
+            _ => {
+                // A stream: what is left goes without the control data, which went with the first bytes.
+                let (buf, len) = rest(parts(), done);
+                // SAFETY: a part of the message, which is valid for reads.
+                unsafe { raw::sendto(fd, buf, len, flags, ptr::null(), 0) }
+            }
+        },
+    )
+}
+
+/// What `otherwise` makes of a descriptor that is no socket.
+fn or_no_socket(
+    result: io::Result<usize>,
+    otherwise: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<usize> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => otherwise(),
+        result => result,
+    }
+}
+
+/// Whether a receive on a blocking socket is to fill its buffer. Only streams know that.
+fn waits_for_all(fd: RawFd, flags: c_int) -> bool {
+    flags & (libc::MSG_WAITALL | libc::MSG_PEEK) == libc::MSG_WAITALL
+        && raw::socket_option::<c_int>(fd, libc::SOL_SOCKET, libc::SO_TYPE)
+            .is_ok_and(|kind| kind == libc::SOCK_STREAM)
+}
+
+/// A message of nothing but these parts; `None` if there is nothing in them, or for the kernel to refuse.
+///
+/// # Safety
+///
+/// `parts` must be null or point at `count` entries.
+unsafe fn message_of(parts: *const iovec, count: c_int) -> Option<msghdr> {
+    let count = usize::try_from(count).ok().filter(|count| *count > 0 && !parts.is_null())?;
+    // SAFETY: not null, so there are so many, says the caller.
+    let slice = unsafe { slice::from_raw_parts(parts, count) };
+    if total(slice) == 0 {
+        return None;
+    }
+    // SAFETY: of numbers and pointers: all zero is an empty message.
+    let mut message: msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = parts.cast_mut();
+    message.msg_iovlen = count;
+    Some(message)
+}
+
+/// # Safety
+///
+/// `message` must be valid for as long as the answer is used.
+unsafe fn parts_of<'a>(message: *const msghdr) -> &'a [iovec] {
+    // SAFETY: the caller's promise.
+    let message = unsafe { &*message };
+    if message.msg_iov.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller's promise: the message is valid, so there are so many parts.
+    unsafe { slice::from_raw_parts(message.msg_iov, message.msg_iovlen) }
+}
+
+fn total(parts: &[iovec]) -> usize {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(part.iov_len))
+}
+
+/// What is left of the part in which byte `done` lies; nothing if it lies behind them all.
+fn rest(parts: &[iovec], mut done: usize) -> (*mut c_void, usize) {
+    for part in parts {
+        if done < part.iov_len {
+            return (part.iov_base.wrapping_byte_add(done), part.iov_len - done);
+        }
+        done -= part.iov_len;
+    }
+    (ptr::null_mut(), 0)
+}

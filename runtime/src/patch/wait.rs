@@ -1,0 +1,145 @@
+//! What all shims share: whether to act, how to wait, what to answer.
+//!
+//! # Invariants
+//!
+//! 1. Nothing unwinds out of a shim: its caller may be C. A cancelled wait becomes an error number; the kill or the deadline
+//!    stays, and is raised by the next wait that is entered from Rust.
+//! 2. Whoever is told to end lets the others run first, so that a caller that loops on the error does not keep the worker.
+//! 3. `errno` belongs to the OS thread, not to the green thread: it is set after the last switch. A call that succeeds
+//!    leaves it as it was.
+//! 4. A call on a nonblocking descriptor never switches, which also keeps the usual signal handlers (a byte into a nonblocking
+//!    socket) from switching wherever they have interrupted the worker.
+
+use super::{Group, is_active};
+use crate::clock::Instant;
+use crate::limits;
+use crate::park::{Cancelled, Wake};
+use crate::scheduler::{Place, Worker, with_place};
+use crate::sys::event::Direction;
+use crate::sys::{errno, raw};
+use core::time::Duration;
+use libc::{c_int, c_long};
+use std::io;
+use std::os::fd::RawFd;
+
+/// Runs `f` if the group is active and the call was made on a green thread.
+#[inline]
+pub(super) fn on_green<T>(group: Group, f: impl FnOnce(&Worker) -> T) -> Option<T> {
+    if !is_active(group) {
+        return None;
+    }
+    with_place(|place| match place {
+        Place::Green(worker) => Some(f(worker)),
+        Place::Driver(_) | Place::OsThread => None,
+    })
+}
+
+/// [`on_green`] for a call on a descriptor. Those that std locks around its calls, 0 to 2, never switch.
+#[inline]
+pub(super) fn on_descriptor(
+    fd: RawFd,
+    f: impl FnOnce(&Worker) -> io::Result<usize>,
+) -> Option<libc::ssize_t> {
+    if fd <= libc::STDERR_FILENO {
+        return None;
+    }
+    on_green(Group::Net, |worker| {
+        let before = errno::last();
+        let result = f(worker);
+        if result.is_ok() {
+            errno::set(before);
+        }
+        answer(result)
+    })
+}
+
+/// What C is told: the number, or -1 and `errno`.
+#[inline]
+pub(super) fn answer(result: io::Result<usize>) -> libc::ssize_t {
+    match result {
+        Ok(value) => value.cast_signed(),
+        Err(error) => {
+            errno::set(code(&error));
+            -1
+        }
+    }
+}
+
+/// The error's number.
+pub(super) fn code(error: &io::Error) -> c_int {
+    // Each error here is a system call's.
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+pub(super) fn error(code: c_int) -> io::Error {
+    io::Error::from_raw_os_error(code)
+}
+
+/// Whether a try has said that the call would block. (`EWOULDBLOCK` is the same number on Linux.)
+pub(super) fn would_block(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EAGAIN)
+}
+
+/// Waits until `fd` may be ready.
+///
+/// # Errors
+///
+/// `ECANCELED` or `ETIMEDOUT` when cancelled, `EBADF` when `fd` was closed, and what epoll says.
+pub(super) fn wait(
+    worker: &Worker,
+    fd: RawFd,
+    direction: Direction,
+    until: Option<Instant>,
+) -> io::Result<Wake> {
+    worker.reactor().wait_borrowed(fd, direction, until)?.map_err(|cancelled| refuse(worker, cancelled))
+}
+
+/// Turns a cancellation into an error, after the others have run.
+pub(super) fn refuse(worker: &Worker, cancelled: Cancelled) -> io::Error {
+    // Under a shield, and so not cancelled once more.
+    let _ = limits::with_shield(|| worker.yield_now());
+    error(match cancelled {
+        Cancelled::Killed => libc::ECANCELED,
+        Cancelled::Elapsed(_) => libc::ETIMEDOUT,
+    })
+}
+
+/// Has a green thread yield whose calls on blocking sockets have succeeded without waiting for a long time.
+#[inline]
+pub(super) fn checkpoint(worker: &Worker, fd: RawFd) -> io::Result<()> {
+    if worker.spend() { yield_for(worker, fd) } else { Ok(()) }
+}
+
+#[cold]
+fn yield_for(worker: &Worker, fd: RawFd) -> io::Result<()> {
+    let is_socket = raw::socket_option::<c_int>(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok();
+    if !is_socket || is_nonblocking(fd)? {
+        return Ok(());
+    }
+    worker.yield_now().map_err(|cancelled| refuse(worker, cancelled))
+}
+
+pub(super) fn is_nonblocking(fd: RawFd) -> io::Result<bool> {
+    Ok(raw::fcntl_flags(fd)?.cast_signed() & libc::O_NONBLOCK != 0)
+}
+
+/// Until when the owner of a blocking socket lets its calls wait; `None` for ever. `option` is `SO_RCVTIMEO` or
+/// `SO_SNDTIMEO`.
+///
+/// # Errors
+///
+/// `EAGAIN` if the owner does not want to wait at all.
+pub(super) fn patience(worker: &Worker, fd: RawFd, option: c_int) -> io::Result<Option<Instant>> {
+    if is_nonblocking(fd)? {
+        return Err(error(libc::EAGAIN));
+    }
+    time_limit(worker, fd, option)
+}
+
+/// Until when a socket's option lets calls wait; `None` for ever.
+pub(super) fn time_limit(worker: &Worker, fd: RawFd, option: c_int) -> io::Result<Option<Instant>> {
+    // A `timeval`.
+    let [seconds, micros]: [c_long; 2] = raw::socket_option(fd, libc::SOL_SOCKET, option)?;
+    let limit = Duration::from_secs(seconds.unsigned_abs()) + Duration::from_micros(micros.unsigned_abs());
+    Ok(if limit.is_zero() { None } else { worker.now().checked_add(limit) })
+}
