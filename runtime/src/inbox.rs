@@ -180,3 +180,83 @@ impl<T: Linked> Drop for Drain<T> {
         self.for_each(drop);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicU64;
+    use std::thread;
+
+    struct Item {
+        link: Link<Item>,
+        /// Counts up with each push; what the one that drains has seen of it must reach the end.
+        pushed: AtomicU64,
+        pusher: usize,
+    }
+
+    impl Linked for Item {
+        fn link(&self) -> &Link<Item> {
+            &self.link
+        }
+    }
+
+    /// OS threads push a few items again and again, most of the time while they stand in the inbox already. The worker sleeps when
+    /// it finds nothing, so a wake-up that is lost leaves this test hanging; no wake-up comes without a sleep; the close takes
+    /// out or refuses what is left; and whatever a pusher did last has been seen.
+    #[test]
+    fn many_pushers_lose_neither_items_nor_wake_ups() {
+        const PUSHERS: usize = 4;
+        const ITEMS: usize = 3;
+        const PUSHES: u64 = 20_000;
+        let inbox: Arc<Inbox<Item>> = Arc::new(Inbox::new());
+        let worker = thread::current();
+        let pushers: Vec<_> = (0..PUSHERS)
+            .map(|pusher| {
+                let (inbox, worker) = (inbox.clone(), worker.clone());
+                thread::spawn(move || {
+                    let item = || Item { link: Link::new(), pushed: AtomicU64::new(0), pusher };
+                    let items: [_; ITEMS] = core::array::from_fn(|_| Arc::new(item()));
+                    let mut wakes = 0_u64;
+                    for number in 1..=PUSHES {
+                        for item in &items {
+                            // Relaxed: the push is what publishes it.
+                            item.pushed.store(number, Ordering::Relaxed);
+                            match inbox.push(item.clone()) {
+                                Push::Done => {}
+                                Push::MustWake => {
+                                    wakes += 1;
+                                    worker.unpark();
+                                }
+                                Push::Closed => panic!("the worker has not closed its inbox"),
+                            }
+                        }
+                    }
+                    wakes
+                })
+            })
+            .collect();
+        let mut finished = [0; PUSHERS];
+        let mut sleeps = 0_u64;
+        while finished != [ITEMS; PUSHERS] {
+            let mut drained = false;
+            for item in inbox.drain() {
+                drained = true;
+                // Once seen as finished an item is not pushed any more, but it may have been when it was seen.
+                if item.pushed.swap(0, Ordering::Relaxed) == PUSHES {
+                    finished[item.pusher] += 1;
+                }
+            }
+            if !drained && inbox.sleep() {
+                sleeps += 1;
+                // May return for no reason, as `epoll_wait` does.
+                thread::park();
+            }
+        }
+        let wakes: u64 = pushers.into_iter().map(|pusher| pusher.join().unwrap()).sum();
+        assert!(wakes <= sleeps, "{wakes} wake-ups for {sleeps} sleeps");
+        assert_eq!(inbox.close().map(|item| item.pushed.load(Ordering::Relaxed)).sum::<u64>(), 0);
+        let late = Arc::new(Item { link: Link::new(), pushed: AtomicU64::new(0), pusher: 0 });
+        assert_eq!(inbox.push(late.clone()), Push::Closed);
+        assert_eq!(Arc::strong_count(&late), 1, "a refused item is let go of");
+    }
+}
