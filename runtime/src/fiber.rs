@@ -73,6 +73,15 @@ impl Fiber {
         }
     }
 
+    /// [`Fiber::resume`] for an owner that has noted the limits and puts them back itself.
+    #[inline(always)]
+    pub(crate) fn resume_noted(&mut self) -> State {
+        match self.coroutine.resume(()) {
+            CoroutineResult::Yield(()) => State::Suspended,
+            CoroutineResult::Return(()) => State::Finished,
+        }
+    }
+
     /// Gives the stack back.
     ///
     /// # Panics
@@ -85,6 +94,23 @@ impl Fiber {
         // SAFETY: `this` is never used again, nor dropped, so the coroutine is taken once.
         unsafe { ManuallyDrop::take(&mut this.coroutine) }.into_stack()
     }
+}
+
+/// Where the running stack ends now. (The address of a local is not it: sanitizers move locals to the heap.)
+#[inline(always)]
+pub(crate) fn stack_pointer() -> usize {
+    let pointer: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it copies a register, and touches neither memory nor flags.
+    unsafe {
+        core::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    pointer
 }
 
 /// The addresses of a stack, its guard included.
@@ -127,6 +153,17 @@ impl Suspender {
         // SAFETY: the body has not returned, so the yielder on its stack is alive; it is running, so there is a resumer to go to.
         unsafe { &*self.yielder }.suspend(());
         limits::replace(limits);
+    }
+
+    /// [`Suspender::suspend`] for an owner that has noted the limits and puts them back itself.
+    ///
+    /// # Safety
+    ///
+    /// As for `suspend`.
+    #[inline(always)]
+    pub(crate) unsafe fn suspend_noted(self) {
+        // SAFETY: as in `suspend`.
+        unsafe { &*self.yielder }.suspend(());
     }
 
     /// [`Suspender::suspend`] for a fiber that may be resumed on another OS thread: touches no thread-local.

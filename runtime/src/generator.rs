@@ -414,10 +414,9 @@ impl<Y: 'static, S: 'static> Yielder<Y, S> {
     /// Suspends with `value`; returns what the driver has for the body.
     #[inline]
     fn pass(&self, value: Y) -> Sent<S> {
-        let here = 0_u8;
         // SAFETY: the control block lives as long as the body, on whose stack this yielder lies.
         let mail = unsafe { &*self.mail };
-        if !self.stack.contains(&(&raw const here).addr())
+        if !self.stack.contains(&fiber::stack_pointer())
             || !ptr::eq(mail.driven_in.get(), entry::current_address())
         {
             misplaced();

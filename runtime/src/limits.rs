@@ -65,6 +65,12 @@ impl Origin {
         self.head.set(HEAD.get());
     }
 
+    /// Puts back what was noted, after the switch back to it.
+    #[inline]
+    pub(crate) fn put_back(&self) {
+        HEAD.set(self.head.get());
+    }
+
     /// The stack has ended.
     pub(crate) fn clear(&self) {
         self.head.set(ptr::null());

@@ -52,7 +52,7 @@ pub(super) struct Family<T: 'static> {
     entry: Cell<*const Entry>,
     /// Whose code runs, or is resumed next.
     current: Cell<*const Node<T>>,
-    /// The number of the greenlet that the last switch left.
+    /// The number of the greenlet that the last switch left, if that is traced.
     left: Cell<u64>,
     /// The greenlet of the entry's own stack; `None` when the entry has ended, which breaks their mutual references.
     main: RefCell<Option<Rc<Node<T>>>>,
@@ -122,7 +122,7 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Puts in a value. What is there is not dropped: a greenlet that can be switched to has taken its mail.
+    /// Puts in a value, for a switch that is not traced. What is there is not dropped: a greenlet that can be switched to has taken its mail.
     #[inline(always)]
     pub(super) fn put_value(&self, value: T) {
         debug_assert!(self.holds.get() == Holds::Nothing, "a greenlet has not taken its mail");
@@ -142,16 +142,11 @@ impl<T> Mailbox<T> {
         Some(unsafe { self.value.get().read().assume_init() })
     }
 
-    /// Puts in anything, in place of what is there.
+    /// Puts in anything, in place of what is there. A value that comes this way is traced where it arrives.
     pub(super) fn put(&self, mail: Mail<T>) {
         drop(self.take());
-        match mail {
-            Mail::Value(value) => self.put_value(value),
-            mail => {
-                self.other.set(mail);
-                self.holds.set(Holds::Other);
-            }
-        }
+        self.other.set(mail);
+        self.holds.set(Holds::Other);
     }
 
     fn take(&self) -> Mail<T> {
@@ -273,15 +268,20 @@ impl<T: 'static> Family<T> {
         let me = self.current.get();
         // SAFETY: who runs is alive: the main greenlet until the entry ends, the others by invariant 1.
         let me = unsafe { &*me };
-        self.left.set(me.number);
         me.origin.note();
         self.current.set(target);
         if ptr::eq(me, self.main_address.get()) {
             self.hub();
+            me.origin.put_back();
         } else {
             // SAFETY: by `check` and not being main, `me` runs in its fiber, whose body has therefore not returned.
             unsafe { me.suspend() };
         }
+    }
+
+    /// Notes, for the trace function, who is about to be left.
+    pub(super) fn leave(&self, me: &Node<T>) {
+        self.left.set(me.number);
     }
 
     /// Runs whoever is current until that is the main greenlet.
@@ -291,7 +291,7 @@ impl<T: 'static> Family<T> {
             let next = self.current.get();
             // SAFETY: it was made current as an active greenlet, so it lives (invariant 1), and it is not main; since the main
             // greenlet is switched away and whoever made it current has suspended, its fiber is suspended (invariant 2).
-            let state = unsafe { (*next).resume() };
+            let state = unsafe { (*next).fiber() }.resume_noted();
             // SAFETY: it is unregistered only by `settle`.
             let handles = unsafe { &(*next).handles }.get();
             if state == fiber::State::Finished || handles == 0 {
@@ -312,6 +312,9 @@ impl<T: 'static> Family<T> {
     fn settle(&self, node: *const Node<T>, state: fiber::State) {
         let Some(entry) = self.entry() else { return };
         let node = Node::to_rc(node);
+        // The hub runs on the main greenlet's stack, under its limits.
+        // SAFETY: the main greenlet lives until the entry ends.
+        unsafe { &*self.main_address.get() }.origin.put_back();
         let settle = move || {
             if state == fiber::State::Finished {
                 let left = node.mail.take();
@@ -461,21 +464,22 @@ impl<T: 'static> Node<T> {
         });
     }
 
-    /// Runs the greenlet until it switches or ends.
+    /// The fiber, to be resumed.
     ///
     /// # Safety
     ///
     /// It must be active, not the main greenlet, and its fiber must be suspended or not begun.
-    #[inline]
-    unsafe fn resume(&self) -> fiber::State {
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref, reason = "the caller promises that nobody else has it")]
+    unsafe fn fiber(&self) -> &mut Fiber {
         // SAFETY: while the fiber runs nobody else touches the cell: it is resumed only when suspended (invariant 2), and taken
         // only when it has finished or is given up while suspended.
         let fiber = unsafe { &mut *self.fiber.get() };
         // SAFETY: an active greenlet other than main has a fiber.
-        unsafe { fiber.as_mut().unwrap_unchecked() }.resume()
+        unsafe { fiber.as_mut().unwrap_unchecked() }
     }
 
-    /// Goes back to whoever resumed this greenlet.
+    /// Goes back to whoever resumed this greenlet; its limits have been noted.
     ///
     /// # Safety
     ///
@@ -485,7 +489,8 @@ impl<T: 'static> Node<T> {
         // SAFETY: `run` has set it before anything else.
         let suspender = unsafe { self.suspender.get().unwrap_unchecked() };
         // SAFETY: the greenlet runs: the caller is on its stack or on one that was resumed from it (a generator's).
-        unsafe { suspender.suspend() };
+        unsafe { suspender.suspend_noted() };
+        self.origin.put_back();
     }
 
     /// Goes back to the one who wanted this greenlet unwound; returns when it is resumed.
@@ -504,12 +509,7 @@ impl<T: 'static> Node<T> {
     #[inline(always)]
     pub(super) fn receive(&self) -> Result<T, GreenletExit> {
         match self.mail.take_value() {
-            Some(value) => {
-                if trace::is_set() {
-                    self.family.trace(Kind::Switch, self.number);
-                }
-                Ok(value)
-            }
+            Some(value) => Ok(value),
             None => self.receive_other(),
         }
     }
@@ -531,7 +531,8 @@ impl<T: 'static> Node<T> {
         match mail {
             Mail::Throw(payload) => resume_unwind(payload),
             Mail::Exit => Err(GreenletExit),
-            Mail::Value(_) | Mail::Empty => unreachable!("a greenlet was resumed with nothing to receive"),
+            Mail::Value(value) => Ok(value),
+            Mail::Empty => unreachable!("a greenlet was resumed with nothing to receive"),
         }
     }
 
@@ -590,7 +591,7 @@ impl<T: 'static> Node<T> {
         let mut state = fiber::State::Suspended;
         let resume = || {
             // SAFETY: it is active, not main, and suspended: it is neither current nor beneath, as the callers have seen.
-            state = unsafe { self.resume() };
+            state = unsafe { self.fiber() }.resume();
         };
         home.make_current(|| home.freeze(Freeze::Victim, || panic_count::lend(resume)));
         family.left.set(self.number);

@@ -229,6 +229,7 @@ impl<T: 'static> Greenlet<T> {
             && !std::thread::panicking()
             && node.stage.get() == State::Active
             && !core::ptr::eq(me, node)
+            && !trace::is_set()
         {
             node.mail.put_value(value);
             // SAFETY: the current entry shows this family, so it is not frozen, and nothing unwinds: `check` holds. The target is
@@ -274,7 +275,7 @@ impl<T: 'static> Greenlet<T> {
                 Err(NoStart::Stack(source)) => return Err(SwitchError::NoStack { value, source }),
             }
         }
-        target.mail.put_value(value);
+        target.mail.put(Mail::Value(value));
         self.transfer(target)
     }
 
@@ -361,6 +362,8 @@ impl<T: 'static> Greenlet<T> {
     fn transfer<E>(&self, target: Rc<Node<T>>) -> Result<T, SwitchError<E>> {
         let family = &*self.node.family;
         let me = family.running();
+        // SAFETY: it runs, so it is alive.
+        family.leave(unsafe { &*me });
         let address = Rc::as_ptr(&target);
         // Nothing on a suspended stack shall keep it; its entry does.
         drop(target);
