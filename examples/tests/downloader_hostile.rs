@@ -51,6 +51,10 @@ fn hostile() -> Server {
         "/failing" => {
             send_raw(stream, b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         }
+        "/later" => send_raw(
+            stream,
+            b"HTTP/1.1 503 Later\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ),
         "/without-length" => send_raw(stream, b"HTTP/1.0 200 OK\r\n\r\nwhole"),
         path => match path.strip_prefix("/far/").map(|left| left.parse::<u32>().unwrap()) {
             Some(left) => redirect(stream, 307, &format!("/far/{}", left - 1)),
@@ -131,4 +135,13 @@ fn what_may_pass_is_tried_again_and_the_rest_is_not() {
     assert_eq!((outcome.code, outcome.errors().len()), (1, 4), "{outcome:?}");
     let times = ["/short", "/failing", "/missing", "/self"].map(|path| server.requests(path).len());
     assert_eq!(times, [2, 2, 1, 11]);
+}
+
+#[test]
+fn server_says_how_long_to_wait() {
+    let server = hostile();
+    let folder = tempdir().unwrap();
+    let outcome = run(folder.path(), &[server.url("/later").as_str(), "--retries", "1"]);
+    assert_eq!((outcome.code, server.requests("/later").len()), (1, 2), "{outcome:?}");
+    assert!(outcome.took >= std::time::Duration::from_secs(1), "{outcome:?}");
 }

@@ -17,6 +17,7 @@ fn forty_delayed_files_in_under_a_second_on_one_os_thread() {
     assert_eq!(outcome.stdout.matches(" bytes received from http://127.0.0.1:").count(), 40);
     assert!(outcome.stdout.contains("40 of 40 SHA-256 right\n"), "{outcome:?}");
     assert!(outcome.summary().starts_with("40 files, "), "{outcome:?}");
+    assert!(outcome.summary().ends_with(" s, 1 OS thread"), "{outcome:?}");
     let names = listing(&folder.path().join("kept"));
     assert_eq!(names.len(), 40);
     assert!(names.iter().all(|name| name.ends_with(".bin")), "{names:?}");
@@ -65,5 +66,6 @@ fn terminal_shows_bars_and_ends_with_the_summary() {
         assert!(outcome.stdout.contains('━'), "no bar: {outcome:?}");
         assert!(outcome.stdout.contains("file-40.bin"), "{outcome:?}");
         assert!(!outcome.stdout.contains("bytes received from"), "plain lines as well: {outcome:?}");
+        assert!(outcome.summary().trim_end().ends_with("1 OS thread"), "{outcome:?}");
     }
 }

@@ -4,21 +4,14 @@
 //! more than those 100 ms, and the last line counts the OS threads of the process. The parts are in
 //! `osier_examples::download`.
 
-use osier_examples::download::options::{Options, Refusal};
+use osier_examples::cli;
 use osier_examples::download::run;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match Options::parse_line(std::env::args_os()) {
-        Ok(options) => ExitCode::from(run::run(&options)),
-        Err(Refusal::Answer(text)) => match write!(io::stdout(), "{text}") {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        Err(Refusal::Wrong(line)) => {
-            let _ = writeln!(io::stderr(), "downloader: {line}; see downloader --help");
-            ExitCode::from(2)
-        }
-    }
+    ExitCode::from(match cli::arguments() {
+        Ok(options) => run::run(&options),
+        Err(line) => run::refuse(&io::Error::new(io::ErrorKind::InvalidInput, format!("{line}; see --help"))),
+    })
 }

@@ -11,7 +11,6 @@ use super::naming::{self, Names};
 use super::part::Part;
 use super::progress::Meter;
 use std::io::Read;
-use std::thread;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::{Agent, Body, ResponseExt};
@@ -92,7 +91,7 @@ impl Fetcher {
                         _ => Duration::ZERO,
                     };
                     meter.say(format!("again ({attempt}/{}): {failure}", self.retries));
-                    thread::sleep(pause.max(asked).min(LONGEST_PAUSE));
+                    osier::sleep(pause.max(asked).min(LONGEST_PAUSE));
                     pause *= 2;
                 }
                 outcome => return outcome,

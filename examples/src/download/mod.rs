@@ -13,6 +13,7 @@
 //! | [`fetch`] | one download from the request to the rename, with its retries |
 //! | [`progress`] | what the user sees meanwhile |
 //! | [`run`] | all downloads together: limits, stopping, the summary, the exit code |
+//! | [`stop`] | Ctrl-C and SIGTERM |
 //! | [`sample`] | the program without arguments: its own server, 40 files, their hashes |
 
 pub mod client;
@@ -25,4 +26,4 @@ pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod sample;
-mod seam;
+pub mod stop;

@@ -1,7 +1,6 @@
 //! The command line, and the list of what is wanted.
 
 use clap::Parser;
-use std::ffi::OsString;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -65,33 +64,7 @@ pub struct Wanted {
     pub name: Option<String>,
 }
 
-/// Why the command line led to nothing.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The user asked for help or the version: print it to standard output and exit with 0.
-    Answer(String),
-    /// The command line is wrong: print the line to standard error and exit with 2.
-    Wrong(String),
-}
-
 impl Options {
-    /// Parses a command line, the program's name first.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Answer`] for `--help` and `--version`; else one line about the first thing that is wrong.
-    pub fn parse_line(line: impl IntoIterator<Item = OsString>) -> Result<Options, Refusal> {
-        Options::try_parse_from(line).map_err(|error| {
-            if error.use_stderr() {
-                let text = error.to_string();
-                let line = text.lines().next().unwrap_or_default();
-                Refusal::Wrong(line.strip_prefix("error: ").unwrap_or(line).to_owned())
-            } else {
-                Refusal::Answer(error.to_string())
-            }
-        })
-    }
-
     /// Whether any source of URLs was named: without one, the program shows itself off.
     pub fn names_a_source(&self) -> bool {
         !self.urls.is_empty() || !self.input.is_empty()
@@ -176,10 +149,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    fn parse(line: &[&str]) -> Result<Options, Refusal> {
-        Options::parse_line(["downloader"].iter().chain(line).map(OsString::from))
-    }
-
     #[test]
     fn name_follows_the_last_equals_sign_unless_the_url_needs_it() {
         let cases = [
@@ -203,18 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn wrong_line_gives_one_line() {
-        for line in [&["--jobs", "0"][..], &["--timeout", "-1"], &["--timeout", "nan"], &["--nonsense"]] {
-            match parse(line) {
-                Err(Refusal::Wrong(text)) => assert!(!text.is_empty() && !text.contains('\n'), "{text:?}"),
-                other => panic!("{line:?} gave {other:?}"),
-            }
-        }
-        assert!(matches!(parse(&["--help"]), Err(Refusal::Answer(text)) if text.contains("--per-host")));
-    }
-
-    #[test]
     fn timeout_takes_fractions_of_a_second() {
-        assert_eq!(parse(&["--timeout", "0.25", "http://h/"]).unwrap().timeout, Duration::from_millis(250));
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for wrong in ["0", "-1", "nan", "inf", "1e300", "soon", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -7,6 +7,9 @@
 //!
 //! A file gets its final name by one call that fails if the name is taken: at no time does anything half-written
 //! stand under that name, and nothing that stood there is lost.
+//!
+//! A write waits for memory, seldom for the disk: the kernel holds up those who write much. So the first bytes of a file
+//! are written in place, which takes microseconds, and only what follows goes through the offload pool.
 
 use super::failure::Failure;
 use super::naming::{Names, PART};
@@ -16,12 +19,17 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// Bytes of a file that are written in place.
+const IN_PLACE: u64 = 256 * 1024;
+
 /// An unfinished file.
 #[derive(Debug)]
 pub struct Part {
     path: PathBuf,
     note: PathBuf,
     file: File,
+    /// The same open file, for writes that may wait.
+    offloaded: osier::fs::File,
     url: String,
     /// Bytes in the file; the next are written behind them.
     length: u64,
@@ -42,9 +50,10 @@ impl Part {
         let note = names.path(&format!(".{name}{PART}"));
         let file = open_locked(&path)?;
         let length = file.metadata().map_err(Failure::file(&path))?.len();
-        let mut part =
-            Part { path, note, file, url: url.to_owned(), length, validator: None, finished: false };
-        part.validator = if resume && length > 0 { read_note(&part.note, url) } else { None };
+        let offloaded = file.try_clone().map_err(Failure::file(&path))?.into();
+        let url = url.to_owned();
+        let mut part = Part { path, note, file, offloaded, url, length, validator: None, finished: false };
+        part.validator = if resume && length > 0 { read_note(&part.note, &part.url) } else { None };
         if part.validator.is_some() {
             part.file.seek(SeekFrom::End(0)).map_err(Failure::file(&part.path))?;
         } else {
@@ -90,13 +99,15 @@ impl Part {
         Ok(())
     }
 
-    /// Writes the next bytes.
+    /// Writes the next bytes. May wait for the disk; on a green thread, others run meanwhile.
     ///
     /// # Errors
     ///
     /// When they cannot all be written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.file.write_all(bytes).map_err(Failure::file(&self.path))?;
+        let outcome =
+            if self.length < IN_PLACE { self.file.write_all(bytes) } else { self.offloaded.write_all(bytes) };
+        outcome.map_err(Failure::file(&self.path))?;
         self.length += bytes.len() as u64;
         Ok(())
     }

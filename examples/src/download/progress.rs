@@ -30,6 +30,8 @@ pub struct Progress {
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// Files that are wanted.
+    files: usize,
     arrived: AtomicUsize,
     failed: AtomicUsize,
     /// Bytes received so far, over all files.
@@ -51,7 +53,7 @@ struct Screen {
 impl Progress {
     /// A view of `files` downloads.
     pub fn new(files: usize) -> Progress {
-        let counts = Arc::<Counts>::default();
+        let counts = Arc::new(Counts { files, ..Counts::default() });
         let screen = io::stderr().is_terminal().then(|| Arc::new(Screen::new(files, &counts)));
         let plain = screen.is_none() || !io::stdout().is_terminal();
         Progress { screen, plain, counts }
@@ -67,6 +69,11 @@ impl Progress {
             length: Cell::new(None),
             share: Cell::new(0),
         }
+    }
+
+    /// Files that are wanted.
+    pub fn files(&self) -> usize {
+        self.counts.files
     }
 
     /// Bytes received so far, over all files.
@@ -152,7 +159,7 @@ impl Screen {
         let name_width = (columns / 3).clamp(8, 40);
         let (bar, total_bar) = if columns >= 60 {
             (
-                "{wide_bar:.cyan/dim} {binary_bytes:>10} of {binary_total_bytes:<10} {eta:>4}",
+                "{wide_bar:.cyan/dim} {binary_bytes:>11} of {binary_total_bytes:<10} {eta:>4}",
                 "{wide_bar:.green/dim}",
             )
         } else {
@@ -324,7 +331,7 @@ fn elide(name: &str, width: usize) -> String {
     if characters.len() <= width {
         return name.to_owned();
     }
-    let tail = (width / 3).min(8);
+    let tail = (width / 2).min(12);
     let head = width - tail - 1;
     let mut short = String::new();
     short.extend(&characters[..head]);
@@ -354,7 +361,7 @@ mod tests {
     #[test]
     fn long_name_keeps_its_beginning_and_its_end() {
         assert_eq!(elide("short.bin", 12), "short.bin");
-        assert_eq!(elide("a-very-long-name.bin", 12), "a-very-….bin");
+        assert_eq!(elide("a-very-long-name.bin", 12), "a-ver…me.bin");
         assert_eq!(elide("ééééééééééééé", 12).chars().count(), 12);
     }
 }

@@ -6,14 +6,14 @@
 use super::options::{Options, Wanted};
 use super::run::{self, Tally};
 use crate::http::{Part, Patience, Request, Response, Status, Timed, serve_connection};
+use osier::net::TcpListener;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 /// Files that are downloaded.
@@ -112,7 +112,7 @@ impl Shelf {
     }
 
     fn answer(&self, request: &Request) -> Response {
-        thread::sleep(DELAY);
+        osier::sleep(DELAY);
         let name = request.target.path().strip_prefix(b"/").and_then(|name| str::from_utf8(name).ok());
         match name.and_then(|name| self.files.get(name)) {
             Some((bytes, _)) => Response::new(Status::OK)
@@ -127,11 +127,15 @@ impl Shelf {
 fn serve(shelf: Arc<Shelf>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
-    thread::spawn(move || {
+    osier::spawn(move || {
         for stream in listener.incoming() {
-            let Ok(stream) = stream else { continue };
+            let Ok(stream) = stream else {
+                // No descriptors left, most likely: they come back when connections end.
+                osier::sleep(DELAY);
+                continue;
+            };
             let shelf = Arc::clone(&shelf);
-            thread::spawn(move || {
+            osier::spawn(move || {
                 let patience = Patience::of(Duration::from_secs(10));
                 // What goes wrong on a connection is seen on its other side, by the download.
                 let _ = serve_connection(
