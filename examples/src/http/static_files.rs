@@ -229,4 +229,22 @@ mod tests {
             assert_eq!(content_type(name), expected, "{}", name.escape_ascii());
         }
     }
+
+    #[test]
+    fn failures_have_the_status_that_says_whose_they_are() {
+        use rustix::io::Errno;
+        for (errno, expected) in [
+            (Errno::NOENT, Status::NOT_FOUND),
+            (Errno::NOTDIR, Status::NOT_FOUND),
+            (Errno::NAMETOOLONG, Status::NOT_FOUND),
+            (Errno::ACCESS, Status::FORBIDDEN),
+            (Errno::XDEV, Status::FORBIDDEN),
+            (Errno::LOOP, Status::FORBIDDEN),
+            (Errno::MFILE, Status::SERVICE_UNAVAILABLE),
+            (Errno::IO, Status::INTERNAL_SERVER_ERROR),
+        ] {
+            assert_eq!(failure(&errno.into(), b"/a").status(), expected, "{errno}");
+        }
+        assert_eq!(failure(&io::ErrorKind::NotFound.into(), b"/a").status(), Status::NOT_FOUND);
+    }
 }

@@ -151,3 +151,62 @@ impl<S> Drop for Seat<'_, S> {
         self.connections.lock().open.remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{AccessLog, Patience, StaticFiles};
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    #[test]
+    fn stopping_ends_a_connection_on_an_os_thread_whenever_it_comes() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(directory.path().join("index.html"), "hello").expect("a file");
+        let site = Site {
+            files: StaticFiles::new(directory.path()).expect("a directory"),
+            patience: Patience::of(Duration::from_secs(60)),
+            tls: None,
+            log: AccessLog::none(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        for _ in 0..200 {
+            let connections = Connections::<TcpStream>::default();
+            std::thread::scope(|scope| {
+                let mut client = TcpStream::connect(address).expect("a connection");
+                let (stream, _) = listener.accept().expect("a connection");
+                let served = scope.spawn(|| connections.serve(&site, stream, Ipv4Addr::LOCALHOST.into()));
+                client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+                let mut reply = vec![0; 15];
+                client.read_exact(&mut reply).expect("a reply");
+                assert_eq!(connections.count(), 1);
+                // Whether the connection waits already or is about to, it ends long before its time.
+                connections.stop();
+                client.read_to_end(&mut reply).expect("an end");
+                assert!(reply.starts_with(b"HTTP/1.1 200 OK") && reply.ends_with(b"\r\n\r\nhello"));
+                served.join().expect("no panic").expect("no error");
+                assert_eq!(connections.count(), 0);
+            });
+        }
+    }
+
+    #[test]
+    fn a_connection_that_comes_after_the_stop_is_not_served() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let site = Site {
+            files: StaticFiles::new(directory.path()).expect("a directory"),
+            patience: Patience::of(Duration::from_secs(60)),
+            tls: None,
+            log: AccessLog::none(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let (stream, peer) = listener.accept().expect("a connection");
+        let connections = Connections::default();
+        connections.stop();
+        connections.serve(&site, stream, peer.ip()).expect("no error");
+        assert_eq!(client.read(&mut [0]).expect("an end"), 0);
+    }
+}
