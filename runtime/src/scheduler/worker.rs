@@ -58,6 +58,8 @@ pub(crate) struct Worker {
     budget: Cell<u32>,
     /// Green threads that have been born and are not done.
     live: Cell<usize>,
+    /// Of the parked ones, those whose wait is ended by something outside of the process's green threads.
+    external: Cell<usize>,
     /// Whether whoever is born now is killed at once: the entry is ending.
     ending: Cell<bool>,
     /// Usable bytes of a stack for which nothing else was asked.
@@ -96,6 +98,7 @@ impl Worker {
             unpolled: Cell::new(0),
             budget: Cell::new(BUDGET),
             live: Cell::new(0),
+            external: Cell::new(0),
             ending: Cell::new(false),
             stack_size,
             timer_fd,
@@ -181,6 +184,7 @@ impl Worker {
             let slot = self.parked.borrow().vacant_key();
             home.slot.set(Some(slot));
             home.reason.set(Some(reason));
+            self.external.set(self.external.get() + usize::from(reason.is_external()));
             home.cancellable.set(cancellable);
             if let Some(until) = until {
                 home.timer.set(Some(self.timers.borrow_mut().insert(until, slot)));
@@ -263,7 +267,9 @@ impl Worker {
         let green = self.parked.borrow_mut().remove(slot);
         let home = green.task.home(self);
         home.slot.set(None);
-        home.reason.set(None);
+        if home.reason.take().is_some_and(Reason::is_external) {
+            self.external.set(self.external.get() - 1);
+        }
         home.ended.set(ended);
         if let Some(timer) = home.timer.take()
             && ended != Ended::Deadline
@@ -509,12 +515,13 @@ impl Worker {
         waiting.collect()
     }
 
-    /// Whether nobody is ready, and nobody waits for a time or for something outside of the process.
+    /// Whether nobody is ready, and nobody waits for a time or for something outside of the process. Asked at each turn, so it
+    /// must not look at each green thread.
     pub(super) fn is_stuck(&self) -> bool {
         self.run_queue.borrow().len() == 0
             && self.timers.borrow().is_empty()
             && self.live.get() > 0
-            && self.waiting().iter().all(|(_, reason)| !reason.is_external())
+            && self.external.get() == 0
     }
 
     /// Refuses green threads from other OS threads from now on, and drops those that were never born.
