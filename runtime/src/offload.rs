@@ -7,6 +7,7 @@
 
 use crate::park::{Cancelled, Reason, Unparker, Wake, park};
 use crate::primitive::lock;
+use crate::scheduler;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
@@ -72,7 +73,10 @@ impl Pool {
             state.threads -= 1;
             // With other OS threads at work the job is run by one of them.
             if state.threads == 0 {
-                state.jobs.pop_back();
+                let unbegun = state.jobs.pop_back();
+                drop(state);
+                // The call's captured values are the user's: not under the lock.
+                drop(unbegun);
                 return Err(error);
             }
         }
@@ -85,13 +89,14 @@ impl Pool {
         state.closed = true;
         let unbegun = std::mem::take(&mut state.jobs);
         drop(state);
-        drop(unbegun);
         self.shared.submitted.notify_all();
+        unbegun.into_iter().for_each(scheduler::drop_quietly);
     }
 
-    /// The OS threads that the pool has now.
-    pub(crate) fn threads(&self) -> usize {
-        lock(&self.shared.state).threads
+    /// The OS threads that the pool has now, if none of them has anything to do.
+    pub(crate) fn idle_threads(&self) -> Option<usize> {
+        let state = lock(&self.shared.state);
+        (state.idle == state.threads && state.jobs.is_empty()).then_some(state.threads)
     }
 
     /// Runs `call` on the pool, while the green thread that calls is parked.
@@ -195,7 +200,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let Some(pool) = crate::scheduler::offload_pool() else {
+    let Some(pool) = scheduler::offload_pool() else {
         return Ok(call());
     };
     match pool.run(call) {

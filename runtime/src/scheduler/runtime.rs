@@ -376,8 +376,10 @@ impl Runtime {
                 continue;
             }
             let deadlock = Deadlock::of(&self.worker.waiting());
-            // Nobody but our own OS threads, of which those of the pool have nothing to do.
-            let alone = sys::process::threads() == Some(1 + self.worker.remote().offload.threads());
+            // Nobody but our own OS threads, of which those of the pool have nothing to do: a call that a kill has abandoned may
+            // still wake somebody.
+            let idle = self.worker.remote().offload.idle_threads();
+            let alone = idle.is_some_and(|idle| sys::process::threads() == Some(1 + idle));
             if alone || deadlock.cycle().next().is_some() {
                 self.worker.kill_all();
                 return Some(deadlock);
