@@ -88,15 +88,17 @@ impl OsThread {
     /// Runs the worker's green threads until unparked.
     pub(crate) fn park_driving(&self, worker: &Worker, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
         let (until, whose) = earliest(deadline, &Limits::now());
-        loop {
-            if std::mem::take(&mut *self.token.lock().unwrap_or_else(PoisonError::into_inner)) {
-                return Ok(Wake::Unparked);
+        let mut ended = Ok(Wake::Unparked);
+        worker.drive(|worker| {
+            while !std::mem::take(&mut *self.token.lock().unwrap_or_else(PoisonError::into_inner)) {
+                if until.is_some_and(|until| until <= worker.now()) {
+                    ended = passed(whose);
+                    break;
+                }
+                worker.turn(until);
             }
-            if until.is_some_and(|until| until <= worker.now()) {
-                return passed(whose);
-            }
-            worker.turn(until);
-        }
+        });
+        ended
     }
 
     /// Takes the token of `thread::park`, if it is there.

@@ -332,6 +332,8 @@ impl Runtime {
     {
         let outcome = self.entered(|| {
             let mut entered = Entered { worker: &self.worker };
+            // What a handle has spawned before makes the descriptor readable.
+            self.worker.leave_to_foreign_loop();
             entry::nested(|| f(&mut entered))
         });
         outcome.unwrap_or_else(|payload| resume_unwind(payload))
@@ -376,10 +378,9 @@ impl Runtime {
                 continue;
             }
             let deadlock = Deadlock::of(&self.worker.waiting());
-            // Nobody but our own OS threads, of which those of the pool have nothing to do: a call that a kill has abandoned may
-            // still wake somebody.
-            let idle = self.worker.remote().offload.idle_threads();
-            let alone = idle.is_some_and(|idle| sys::process::threads() == Some(1 + idle));
+            // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
+            let Some(pool) = self.worker.remote().offload.idle_threads() else { continue };
+            let alone = sys::process::threads() == Some(1 + pool);
             if alone || deadlock.cycle().next().is_some() {
                 self.worker.kill_all();
                 return Some(deadlock);
@@ -446,11 +447,10 @@ impl Entered<'_> {
     /// Runs ready green threads, a bounded number of times; if there are none, waits for something to happen, but not longer than
     /// `timeout` (`None`: as long as it takes; zero: not at all). True if more can run at once.
     ///
-    /// Afterwards the descriptor is readable as soon as another turn has something to do.
+    /// The descriptor is readable as soon as another turn has something to do.
     pub fn turn(&mut self, timeout: Option<Duration>) -> bool {
         let until = timeout.and_then(|timeout| self.worker.now().checked_add(timeout));
-        self.worker.turn(until);
-        !self.worker.leave_to_foreign_loop()
+        self.worker.drive(|worker| worker.turn(until))
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) struct Worker {
     stack_size: usize,
     /// Keeps the time for kernels that cannot do so in a wait, and for a foreign loop that polls the worker's descriptor.
     timer_fd: TimerFd,
+    /// A foreign loop waits for the worker's descriptor: it is to be signalled when somebody becomes ready.
+    watched: Cell<bool>,
 }
 
 /// Why a green thread leaves its stack.
@@ -102,6 +104,7 @@ impl Worker {
             ending: Cell::new(false),
             stack_size,
             timer_fd,
+            watched: Cell::new(false),
         }
     }
 
@@ -157,6 +160,15 @@ impl Worker {
         }
         let green = Green { task, stage: Stage::Unstarted(body) };
         self.run_queue.borrow_mut().push(green, Duration::ZERO);
+        self.tell_foreign_loop();
+    }
+
+    #[inline]
+    fn tell_foreign_loop(&self) {
+        if self.watched.get() {
+            self.watched.set(false);
+            self.remote.rouse();
+        }
     }
 
     // --- waiting and waking ---
@@ -278,9 +290,18 @@ impl Worker {
         }
         let ran = home.ran.get();
         self.run_queue.borrow_mut().push(green, ran);
+        self.tell_foreign_loop();
     }
 
     // --- turns ---
+
+    /// Turns until `turns` returns, for code that runs outside of green threads; true if more can run at once. That code may be
+    /// a destructor that runs because its stack unwinds: green threads do not unwind with it. Leaves the worker's
+    /// descriptor ready for a foreign loop.
+    pub(crate) fn drive(&self, turns: impl FnOnce(&Worker)) -> bool {
+        panic_count::lend(|| turns(self));
+        !self.leave_to_foreign_loop()
+    }
 
     /// One turn. If nobody is ready it waits: until `until` at most, `None` for as long as it takes.
     pub(crate) fn turn(&self, until: Option<Instant>) {
@@ -289,6 +310,7 @@ impl Worker {
 
     /// [`Worker::turn`]; waits at most `bound` of real time, whatever the clock says.
     pub(super) fn turn_at_most(&self, until: Option<Instant>, bound: Option<Duration>) {
+        self.watched.set(false);
         self.take_in();
         let measures = self.run_queue.borrow().measures();
         let mut ran = 0;
@@ -400,14 +422,15 @@ impl Worker {
         }
     }
 
-    /// Announces sleep to other OS threads, and has the worker's descriptor become readable when there is something to do:
-    /// for a foreign loop. False if there is already.
+    /// Announces sleep to other OS threads, and has the worker's descriptor become readable when there is something to do, also
+    /// when code outside of green threads spawns or wakes some: for a foreign loop. False if there is already.
     pub(super) fn leave_to_foreign_loop(&self) -> bool {
         self.take_in();
         let idle = self.run_queue.borrow().len() == 0 && self.remote.inbox().sleep();
         let next = self.next_deadline(None);
         let next = next.map(|at| at.saturating_duration_since(self.now()));
         self.timer_fd.set(if idle { next } else { Some(Duration::ZERO) });
+        self.watched.set(idle);
         idle
     }
 
@@ -504,6 +527,7 @@ impl Worker {
     /// Takes new green threads again, after all have ended.
     pub(super) fn ended(&self) {
         self.ending.set(false);
+        self.watched.set(false);
     }
 
     /// All that wait, for a report.
