@@ -7,7 +7,7 @@ use crate::clock::Instant;
 use crate::limits::Limits;
 use crate::park::{Cancelled, Wake, earliest, passed};
 use crate::scheduler::{Remote, Worker};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -28,15 +28,21 @@ pub(crate) struct OsThread {
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<OsThread>>> = const { RefCell::new(None) };
+    /// Instead of `CURRENT` once that has been destroyed. Has no destructor, so it is there until the end; what it holds then
+    /// is leaked.
+    static LAST: Cell<Option<&'static Arc<OsThread>>> = const { Cell::new(None) };
 }
 
 impl OsThread {
-    /// Of the OS thread that calls. While its thread-locals are being destroyed it is a new one each time, which can still
-    /// wait and be woken.
+    /// Of the OS thread that calls, also while its thread-locals are being destroyed.
     pub(crate) fn current() -> Arc<OsThread> {
         CURRENT
             .try_with(|current| current.borrow_mut().get_or_insert_with(OsThread::new).clone())
-            .unwrap_or_else(|_| OsThread::new())
+            .unwrap_or_else(|_| {
+                let last = LAST.get().unwrap_or_else(|| Box::leak(Box::new(OsThread::new())));
+                LAST.set(Some(last));
+                last.clone()
+            })
     }
 
     fn new() -> Arc<OsThread> {
