@@ -32,6 +32,8 @@ pub struct Scope<'scope, 'env: 'scope> {
 struct Shared {
     /// Those that have not ended; `None` between the reservation of a place and the spawn.
     running: Mutex<Slab<Option<Arc<Task>>>>,
+    /// The scope's green threads have been killed, and so is whoever is still spawned. Set under the lock of `running`.
+    killed: AtomicBool,
     /// A panic was left in the result of a green thread that nobody has joined.
     panicked: AtomicBool,
     owner: Unparker,
@@ -92,6 +94,7 @@ where
     let scope = Scope {
         shared: Arc::new(Shared {
             running: Mutex::new(Slab::new()),
+            killed: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
             owner: Unparker::current(),
         }),
@@ -126,7 +129,12 @@ impl Shared {
     }
 
     fn kill_and_wait(&self) {
-        let running: Vec<_> = lock(&self.running).iter().filter_map(|(_, task)| task.clone()).collect();
+        let running: Vec<_> = {
+            let running = lock(&self.running);
+            // Relaxed: the lock orders it.
+            self.killed.store(true, Ordering::Relaxed);
+            running.iter().filter_map(|(_, task)| task.clone()).collect()
+        };
         running.iter().for_each(scheduler::kill);
         limits::with_shield(|| {
             self.wait().unwrap_or_else(|_| unreachable!("a shielded wait is not cancelled"));
@@ -180,8 +188,17 @@ impl Builder {
         // it borrows for `'scope` outlives it. If the scope's own stack is leaked, what it borrows is leaked with it.
         let body = unsafe { core::mem::transmute::<Box<dyn FnOnce() + 'scope>, Body>(body) };
         let task = spawner.spawn_here(self.attributes, body);
-        if let Some(running) = lock(&scope.shared.running).get_mut(key) {
-            *running = Some(task.clone());
+        let killed = {
+            let mut running = lock(&scope.shared.running);
+            if let Some(running) = running.get_mut(key) {
+                *running = Some(task.clone());
+            }
+            // Relaxed: the lock orders it.
+            scope.shared.killed.load(Ordering::Relaxed)
+        };
+        if killed {
+            // By a sibling that has not come to its next wait, or by a destructor.
+            scheduler::kill(&task);
         }
         Ok(ScopedJoinHandle { join: Join::new(task, packet), _scope: PhantomData })
     }
