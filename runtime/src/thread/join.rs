@@ -99,6 +99,7 @@ pub(crate) fn wait_done(
     task: &Arc<Task>,
     deadline: Option<Instant>,
 ) -> core::result::Result<Wake, Cancelled> {
+    scheduler::checkpoint()?;
     loop {
         if task.is_done() {
             return Ok(Wake::Unparked);

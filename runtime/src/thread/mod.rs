@@ -187,6 +187,7 @@ pub fn park_timeout(timeout: Duration) {
 }
 
 fn park_until(deadline: Option<Instant>) {
+    scheduler::checkpoint().unwrap_or_else(|cancelled| cancelled.raise());
     loop {
         let permitted = scheduler::with_place(|place| match place {
             Place::Green(worker) => worker.current_task().take_permit(),
