@@ -112,7 +112,7 @@ impl Semaphore {
     ///
     /// # Panics
     ///
-    /// If there would be more than `usize::MAX`.
+    /// If more than `usize::MAX` would be free.
     pub fn add_permits(&self, permits: usize) {
         let mut state = lock(&self.state);
         let free = state.free.checked_add(permits);
@@ -198,8 +198,8 @@ impl SemaphorePermit<'_> {
 impl Drop for SemaphorePermit<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.semaphore.state);
-        // No overflow: they were counted before they were taken.
-        state.free += self.permits;
+        // Only with permits that were added while these were held can there be too many; a drop does not panic for that.
+        state.free = state.free.saturating_add(self.permits);
         state.serve();
     }
 }
