@@ -64,7 +64,7 @@ impl Remote {
 pub(super) fn abandon(task: &Arc<Task>) {
     if let Some(body) = task.take_unborn() {
         task.mark_killed();
-        drop(body);
+        super::drop_quietly(body);
         task.finish();
     }
 }

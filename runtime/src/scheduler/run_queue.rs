@@ -1,5 +1,6 @@
 //! The ready green threads of a worker.
 
+use super::AbortOnUnwind;
 use super::policy::{Policy, Ready};
 use crate::fiber::Fiber;
 use crate::task::{Body, Task};
@@ -94,6 +95,7 @@ impl ByPolicy {
     fn push(&mut self, green: Green, ran: core::time::Duration) {
         self.arrivals += 1;
         let attributes = &green.task.attributes;
+        let guard = AbortOnUnwind;
         self.policy.ready(Ready {
             id: ThreadId::of(&green.task),
             name: attributes.name.as_deref(),
@@ -101,13 +103,17 @@ impl ByPolicy {
             cost: attributes.cost,
             ran,
         });
+        core::mem::forget(guard);
         self.ages.insert(green.task.id, self.arrivals);
         self.ready.insert(self.arrivals, green);
     }
 
     fn pop(&mut self) -> Option<Green> {
         let oldest = *self.ready.first_key_value()?.0;
-        let named = self.policy.next().and_then(|id| self.ages.get(&id.number()).copied());
+        let guard = AbortOnUnwind;
+        let named = self.policy.next();
+        core::mem::forget(guard);
+        let named = named.and_then(|id| self.ages.get(&id.number()).copied());
         let green = self.ready.remove(&named.unwrap_or(oldest))?;
         self.ages.remove(&green.task.id);
         Some(green)

@@ -5,7 +5,7 @@ use super::policy::Policy;
 use super::remote::Remote;
 use super::run_queue::RunQueue;
 use super::worker::Worker;
-use super::{enter, hook, with_worker};
+use super::{AbortOnUnwind, enter, hook, with_worker};
 use crate::clock::{Clock, Instant, MachineClock};
 use crate::entry;
 use crate::offload::Pool;
@@ -179,7 +179,8 @@ impl Builder {
         if self.offload_threads == 0 {
             return invalid("the offload pool needs at least 1 OS thread, not 0");
         }
-        hook::install();
+        // std refuses a new hook to who panics, as a destructor does that makes a runtime while its stack unwinds.
+        panic_count::lend(hook::install);
         let epoll = Arc::new(Epoll::new()?);
         let wake = EventFd::new()?;
         let timer_fd = TimerFd::new()?;
@@ -223,15 +224,6 @@ pub struct Runtime {
     worker: Worker,
     main_stack_size: usize,
     ending: Ending,
-}
-
-/// Aborts the process if the loop of a worker unwinds: suspended stacks may refer to what the unwinding would drop.
-struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        std::process::abort();
-    }
 }
 
 impl Runtime {
@@ -279,7 +271,7 @@ impl Runtime {
     {
         let outcome: Cell<Option<std::thread::Result<T>>> = Cell::new(None);
         let mut deadlock = None;
-        let main = self.entered(|| {
+        let (main, left) = self.entered(|| {
             let attributes = Attributes {
                 name: Some("main".into()),
                 stack_size: Some(self.main_stack_size),
@@ -297,7 +289,7 @@ impl Runtime {
         if let Some(error) = main.failure() {
             panic!("no stack of {} bytes for the main green thread: {error}", self.main_stack_size);
         }
-        match (deadlock, outcome.take()) {
+        match (deadlock.or(left), outcome.take()) {
             (Some(deadlock), _) => Err(deadlock),
             (None, Some(Ok(value))) => Ok(value),
             (None, Some(Err(payload))) => resume_unwind(payload),
@@ -330,7 +322,7 @@ impl Runtime {
     where
         F: FnOnce(&mut Entered<'_>) -> T,
     {
-        let outcome = self.entered(|| {
+        let (outcome, _) = self.entered(|| {
             let mut entered = Entered { worker: &self.worker };
             // What a handle has spawned before makes the descriptor readable.
             self.worker.leave_to_foreign_loop();
@@ -345,8 +337,8 @@ impl Runtime {
         Handle { remote: self.worker.remote().clone() }
     }
 
-    /// An entry: all stacks that are suspended in it are unwound before it returns.
-    fn entered<T>(&self, f: impl FnOnce() -> T) -> T {
+    /// An entry: all stacks that are suspended in it are unwound before it returns. Gives what [`Runtime::end`] has to say besides.
+    fn entered<T>(&self, f: impl FnOnce() -> T) -> (T, Option<Deadlock>) {
         enter(&self.worker, || {
             super::arm_overflow_report();
             let os_thread = OsThread::current();
@@ -355,8 +347,7 @@ impl Runtime {
             let mut value = None;
             // Green threads do not unwind because the destructor that has entered does.
             panic_count::lend(|| {
-                value = Some(f());
-                self.end();
+                value = Some((f(), self.end()));
             });
             core::mem::forget(guard);
             os_thread.drives(None);
@@ -393,12 +384,10 @@ impl Runtime {
         None
     }
 
-    /// Ends all green threads.
-    fn end(&self) {
+    /// Ends all green threads; the deadlock, if it was to wait for them and could not.
+    fn end(&self) -> Option<Deadlock> {
         let worker = &self.worker;
-        if self.ending.wait_all {
-            let _ = self.drive(|| worker.live() == 0);
-        }
+        let deadlock = if self.ending.wait_all { self.drive(|| worker.live() == 0) } else { None };
         worker.kill_all();
         let started = Instant::of_machine();
         let mut reported = false;
@@ -409,16 +398,17 @@ impl Runtime {
             };
             let left = grace.saturating_sub(Instant::of_machine().saturating_duration_since(started));
             if left.is_zero() {
-                let left_over = worker.waiting();
-                report(
-                    &left_over.iter().map(|(task, reason)| Waiting::new(task, reason)).collect::<Vec<_>>(),
-                );
+                let (waiting, ready) = (worker.waiting(), worker.ready());
+                let waiting = waiting.iter().map(|(task, reason)| Waiting::new(task, reason));
+                let ready = ready.iter().map(|task| Waiting::new(task, "is ready to run"));
+                report(&waiting.chain(ready).collect::<Vec<_>>());
                 reported = true;
             } else {
                 worker.turn_at_most(None, Some(left));
             }
         }
         worker.ended();
+        deadlock
     }
 }
 

@@ -513,8 +513,7 @@ impl Worker {
     pub(super) fn kill_all(&self) {
         self.ending.set(true);
         self.take_in();
-        let ready = self.run_queue.borrow().tasks();
-        for task in ready {
+        for task in self.ready() {
             task.mark_killed();
         }
         let parked: Vec<_> = self.parked.borrow().iter().map(|(_, green)| green.task.clone()).collect();
@@ -537,6 +536,11 @@ impl Worker {
             green.task.home(self).reason.get().map(|reason| (green.task.clone(), reason))
         });
         waiting.collect()
+    }
+
+    /// All that could run.
+    pub(super) fn ready(&self) -> Vec<Arc<Task>> {
+        self.run_queue.borrow().tasks()
     }
 
     /// Whether nobody is ready, and nobody waits for a time or for something outside of the process. Asked at each turn, so it
