@@ -8,6 +8,7 @@
 //! [`Origin`] where those keep their own innermost frame while they are switched out.
 
 use crate::clock::Instant;
+use crate::panic_count;
 use core::cell::Cell;
 use core::marker::PhantomPinned;
 use core::pin::Pin;
@@ -31,8 +32,8 @@ pub(crate) struct Frame {
     kind: Kind,
     /// The frame around this one; null at the bottom of the stack.
     outer: Cell<Head>,
-    /// Made by a destructor of a stack that unwinds.
-    unwinding: bool,
+    /// How many unwindings were under way when it was made: more than 0 in a destructor of a stack that unwinds.
+    unwindings: usize,
     _pinned: PhantomPinned,
 }
 
@@ -105,10 +106,15 @@ impl Limits {
 
     fn of(mut head: Head, unwinding: bool) -> Limits {
         let mut limits = Limits { timeout: None, shielded: unwinding };
+        // Known only when it is needed, since it is dear.
+        let mut depth = None;
         // SAFETY: a frame is unlinked before its stack frame ends (`enclose`), and stacks are unwound or leaked, never freed
         // under a live frame; what a link leads to is valid while the body that `inherit` bounds runs.
         while let Some(frame) = unsafe { head.as_ref() } {
-            if unwinding && !frame.unwinding {
+            // An unwinding that has begun inside of the frame must not be left by another one.
+            if unwinding
+                && (frame.unwindings == 0 || frame.unwindings < *depth.get_or_insert_with(panic_count::depth))
+            {
                 break;
             }
             match frame.kind {
@@ -186,7 +192,7 @@ fn enclose<T>(kind: Kind, f: impl FnOnce() -> T) -> T {
     let frame = core::pin::pin!(Frame {
         kind,
         outer: Cell::new(HEAD.get()),
-        unwinding: std::thread::panicking(),
+        unwindings: if std::thread::panicking() { panic_count::depth() } else { 0 },
         _pinned: PhantomPinned,
     });
     HEAD.set(&raw const *frame);

@@ -69,6 +69,20 @@ pub(crate) fn lend(switch: impl FnOnce()) {
 
 #[cold]
 fn lend_slow(switch: impl FnOnce()) {
+    let count = take_off();
+    switch();
+    put_on(count);
+}
+
+/// How many unwindings this OS thread is in the middle of, one in a destructor of the other.
+pub(crate) fn depth() -> usize {
+    let count = take_off();
+    put_on(count);
+    count
+}
+
+/// Takes this OS thread's count off; returns it.
+fn take_off() -> usize {
     let mut taken = 0;
     while std::thread::panicking() {
         let helper = STOCK.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -79,8 +93,11 @@ fn lend_slow(switch: impl FnOnce()) {
         helper.finish();
         taken += 1;
     }
-    switch();
-    for _ in 0..taken {
+    taken
+}
+
+fn put_on(count: usize) {
+    for _ in 0..count {
         let helper = Helper::new();
         STOCK.lock().unwrap_or_else(PoisonError::into_inner).push(helper);
     }
