@@ -187,9 +187,9 @@ impl Builder {
         epoll.add(wake.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
         epoll.add(timer_fd.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
         let reactor = Reactor::new(Box::new(epoll.clone()));
-        let remote = Arc::new(Remote::new(wake, epoll, Pool::new(self.offload_threads)));
+        let remote = Arc::new(Remote::new(wake, epoll.clone(), Pool::new(self.offload_threads)));
         let run_queue = RunQueue::new(self.policy);
-        let worker = Worker::new(remote, reactor, self.clock, run_queue, self.stack_size, timer_fd);
+        let worker = Worker::new(remote, epoll, reactor, self.clock, run_queue, self.stack_size, timer_fd);
         Ok(Runtime { worker, main_stack_size: self.main_stack_size, ending: self.ending })
     }
 }
@@ -416,6 +416,7 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         self.worker.close();
         self.worker.remote().offload.close();
+        self.worker.remote().close_descriptors();
     }
 }
 
@@ -446,7 +447,7 @@ impl Entered<'_> {
 
 impl AsFd for Entered<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.worker.remote().epoll.as_fd()
+        self.worker.epoll().as_fd()
     }
 }
 

@@ -17,8 +17,8 @@ use super::remote::{Remote, abandon};
 use super::run_queue::{Green, RunQueue, Stage};
 use crate::clock::{Clock, Instant};
 use crate::entry;
-use crate::fiber::{Fiber, State};
-use crate::limits::Limits;
+use crate::fiber::{Fiber, State, Suspender};
+use crate::limits::{self, Limits};
 use crate::panic_count;
 use crate::park::{Cancelled, Reason, Wake, earliest, passed};
 use crate::reactor::Reactor;
@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     leaving: Cell<Leaving>,
     parked: RefCell<Slab<Green>>,
     timers: RefCell<Timers>,
+    /// What `reactor` waits with, for a foreign loop.
+    epoll: Arc<Epoll>,
     reactor: Reactor,
     clock: Box<dyn Clock>,
     /// Resumes since the reactor was last polled.
@@ -82,6 +84,7 @@ enum Leaving {
 impl Worker {
     pub(super) fn new(
         remote: Arc<Remote>,
+        epoll: Arc<Epoll>,
         reactor: Reactor,
         clock: Box<dyn Clock>,
         run_queue: RunQueue,
@@ -95,6 +98,7 @@ impl Worker {
             leaving: Cell::new(Leaving::Done),
             parked: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::default()),
+            epoll,
             reactor,
             clock,
             unpolled: Cell::new(0),
@@ -115,6 +119,10 @@ impl Worker {
 
     pub(crate) fn reactor(&self) -> &Reactor {
         &self.reactor
+    }
+
+    pub(super) fn epoll(&self) -> &Epoll {
+        &self.epoll
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -188,6 +196,10 @@ impl Worker {
             }
             let cancellable = !limits.shielded;
             if cancellable && task.is_killed() {
+                let suspender = home.suspender.get().expect("a running green thread has a suspender");
+                drop(current);
+                // One that catches its kill and waits again must not keep the others from running.
+                self.let_others_run(suspender);
                 return Err(Cancelled::Killed);
             }
             let until;
@@ -224,23 +236,29 @@ impl Worker {
         let suspender = {
             let current = self.current.borrow();
             let task = current.as_ref().expect("only a green thread yields here");
-            let limits = Limits::now();
-            if !limits.shielded && task.is_killed() {
-                return Err(Cancelled::Killed);
-            }
-            if let Some((at, id)) = limits.timeout
-                && at <= self.now()
-            {
-                return Err(Cancelled::Elapsed(id));
-            }
             task.home(self).suspender.get().expect("a running green thread has a suspender")
         };
+        self.let_others_run(suspender);
+        // Looked at afterwards, as in every wait: whoever catches this in a loop has let the others run.
+        let limits = Limits::now();
+        let killed = self.current.borrow().as_ref().is_some_and(|task| task.is_killed());
+        if killed && !limits.shielded {
+            return Err(Cancelled::Killed);
+        }
+        match limits.timeout {
+            Some((at, id)) if at <= self.now() => Err(Cancelled::Elapsed(id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Switches away from the running green thread, whose suspender this is, until its turn comes again.
+    #[inline]
+    fn let_others_run(&self, suspender: Suspender) {
         panic_count::lend(|| {
             self.leaving.set(Leaving::Yield);
             // SAFETY: as in `park`.
             entry::apart(|| unsafe { suspender.suspend() });
         });
-        Ok(())
     }
 
     /// Takes one from the running green thread's budget. True if that is used up, and it must yield.
@@ -474,12 +492,11 @@ impl Worker {
         }
     }
 
-    /// Gives a green thread its stack; `None` if it is not to run: it was killed, or there is no stack to be had.
+    /// Gives a green thread its stack; `None` if there is none to be had. One that was killed gets one too, to drop its body on:
+    /// destructors may wait.
     fn start(&self, task: &Arc<Task>, body: Body) -> Option<Fiber> {
-        if task.is_killed() {
-            drop_quietly(body);
-            return None;
-        }
+        let killed = task.is_killed();
+        let body: Body = if killed { Box::new(move || drop_quietly(body)) } else { body };
         match stack::acquire(task.attributes.stack_size.unwrap_or(self.stack_size)) {
             Ok(stack) => {
                 task.home(self).stack_limit.set(stack.limit());
@@ -496,7 +513,9 @@ impl Worker {
             }
             Err(error) => {
                 drop_quietly(body);
-                task.fail(error);
+                if !killed {
+                    task.fail(error);
+                }
                 None
             }
         }
@@ -560,7 +579,10 @@ impl Worker {
     }
 }
 
-/// Drops what a user gave us, whose destructors may panic; the panic hook has reported it by then.
+/// Drops what a user gave us, whose destructors may panic; the panic hook has reported it by then. They may wait, too, and
+/// nothing ends these waits, as if a stack unwound.
 pub(crate) fn drop_quietly<T>(value: T) {
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
+    limits::with_shield(|| {
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
+    });
 }

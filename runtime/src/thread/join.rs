@@ -66,8 +66,10 @@ impl<T, S: Unclaimed> Packet<T, S> {
                 if payload.is::<KillPayload>() { Box::new(Killed) } else { payload }
             });
             *lock(&theirs.result) = Some(result);
-            // If nobody will join, this drops the result, and a destructor may panic.
-            scheduler::drop_quietly(theirs);
+            // If nobody will join, the result goes here.
+            if let Some(packet) = Arc::into_inner(theirs) {
+                scheduler::drop_quietly(packet);
+            }
         };
         (packet, body)
     }
