@@ -118,7 +118,7 @@ impl Drop for Registrations {
                 Some(worker) if Arc::ptr_eq(worker.remote(), &remote) => {
                     if duplicated {
                         // Fails only if it is gone already.
-                        let _ = remote.epoll.remove(self.fd);
+                        let _ = worker.epoll().remove(self.fd);
                     }
                     worker.reactor().deregister(key);
                 }

@@ -121,7 +121,7 @@ impl Worker {
         &self.reactor
     }
 
-    pub(super) fn epoll(&self) -> &Epoll {
+    pub(crate) fn epoll(&self) -> &Epoll {
         &self.epoll
     }
 
