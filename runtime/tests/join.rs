@@ -133,7 +133,7 @@ fn a_panic_is_kept_for_the_one_who_joins() {
         let boom = osier::spawn(|| resume_unwind(Box::new("boom")));
         let undisturbed = osier::spawn(|| 1);
         assert_eq!(undisturbed.join().unwrap(), 1);
-        let payload: Box<dyn std::any::Any + Send> = boom.join().map(|()| ()).unwrap_err();
+        let payload: Box<dyn std::any::Any + Send> = boom.join().unwrap_err();
         assert_eq!(*payload.downcast::<&str>().unwrap(), "boom");
     });
 }
@@ -153,7 +153,7 @@ fn a_killed_join_rethrown_is_an_ordinary_panic() {
             osier::sleep(MILLI);
             resume_unwind(caught)
         });
-        let payload: Box<dyn std::any::Any + Send> = rethrows.join().map(|()| ()).unwrap_err();
+        let payload: Box<dyn std::any::Any + Send> = rethrows.join().unwrap_err();
         assert!(payload.is::<Killed>());
         assert_eq!(Killed.to_string(), "the green thread was killed");
     });

@@ -62,7 +62,9 @@ fn ends_the_wait_for_a_semaphore() {
 #[test]
 fn ends_the_wait_for_an_offloaded_call() {
     let (release, wait) = std::sync::mpsc::channel::<()>();
-    wait_is_ended_by_a_kill(move || osier::offload(move || drop(wait.recv())));
+    wait_is_ended_by_a_kill(move || {
+        osier::offload(move || wait.recv().unwrap_err());
+    });
     drop(release);
 }
 

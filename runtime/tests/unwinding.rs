@@ -76,7 +76,7 @@ fn by_a_panic() {
             let _waits = OnDrop::new(|| waits(&theirs));
             resume_unwind(Box::new("panic"));
         });
-        let payload: Box<dyn std::any::Any + Send> = thread.join().map(|()| ()).unwrap_err();
+        let payload: Box<dyn std::any::Any + Send> = thread.join().unwrap_err();
         assert!(payload.is::<&str>());
         assert_eq!(log.take(), ALL);
     });
@@ -162,7 +162,7 @@ fn bystanders_do_not_panic_and_their_locks_are_not_poisoned() {
 #[test]
 fn many_at_once_and_each_in_its_own_order() {
     check(|| {
-        let threads: Vec<_> = (0..20)
+        let threads: Vec<_> = (0..20_usize)
             .map(|n| {
                 osier::spawn(move || {
                     let _parks = OnDrop::new(|| {
@@ -189,7 +189,7 @@ fn many_at_once_and_each_in_its_own_order() {
                 thread.thread().unpark();
                 osier::yield_now();
             }
-            let payload: Box<dyn std::any::Any + Send> = thread.join().map(|()| ()).unwrap_err();
+            let payload: Box<dyn std::any::Any + Send> = thread.join().unwrap_err();
             assert_eq!(*payload.downcast::<usize>().unwrap(), n);
         }
     });
@@ -219,7 +219,7 @@ fn an_unwinding_inside_of_an_unwinding() {
             assert!(!panicking());
             thread.thread().unpark();
         }
-        let payload: Box<dyn std::any::Any + Send> = thread.join().map(|()| ()).unwrap_err();
+        let payload: Box<dyn std::any::Any + Send> = thread.join().unwrap_err();
         assert_eq!(*payload.downcast::<&str>().unwrap(), "outer");
         assert!(!panicking());
     });
@@ -240,7 +240,7 @@ fn neither_kill_nor_outer_deadline_ends_a_wait_in_a_destructor() {
         });
         osier::yield_now();
         thread.kill();
-        let payload: Box<dyn std::any::Any + Send> = thread.join().map(|_: Result<(), _>| ()).unwrap_err();
+        let payload: Box<dyn std::any::Any + Send> = thread.join().unwrap_err();
         assert!(payload.is::<&str>(), "the panic goes on");
     });
 }
@@ -291,7 +291,7 @@ fn a_timeout_inside_a_destructor_does_not_end_waits_of_an_unwinding_inside_of_it
                 });
                 resume_unwind(Box::new("outer"));
             });
-            assert!(thread.join().map(|()| ()).is_err());
+            assert!(thread.join().is_err());
         });
     });
     assert!(output.status.success(), "{}", text(&output.stderr));

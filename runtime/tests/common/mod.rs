@@ -3,6 +3,7 @@
 
 use osier::{Builder, Runtime};
 use std::cell::RefCell;
+use std::io::Write;
 use std::process::{Command, Output};
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -67,6 +68,13 @@ pub fn check<T>(body: impl FnOnce() -> T) -> T {
 
 /// Hands `body` a runtime with these settings.
 pub fn check_with<T>(builder: Builder, body: impl FnOnce(&Runtime) -> T) -> T {
+    // A destructor that waits for ever would keep the test from saying what has failed.
+    let builder = builder.shutdown_grace(PATIENCE / 4, |left| {
+        for waiting in left {
+            let _ = writeln!(std::io::stderr(), "left at the end of the runtime: {waiting}");
+        }
+        std::process::abort();
+    });
     leaves_nothing(|| body(&builder.build().unwrap()))
 }
 
