@@ -1,1 +1,0 @@
-//! Peers and shared measuring code.
