@@ -2,8 +2,8 @@
 //!
 //! Owns `NAME.part`, which holds what has arrived, and `.NAME.part` beside it, a few lines of text that say of what it is
 //! the beginning: the URL, and the validator by which the server can tell whether the file is still the same. The note is
-//! written before the first byte and only if there is a validator, so a `.part` without a note is begun again. While a
-//! [`Part`] lives, it holds a lock on the file, which other processes respect.
+//! written when it is worth it: once the file is not small any more, and else when the download ends early. A `.part` without a
+//! note is begun again. While a [`Part`] lives, it holds a lock on the file, which other processes respect.
 //!
 //! A file gets its final name by one call that fails if the name is taken: at no time does anything half-written
 //! stand under that name, and nothing that stood there is lost.
@@ -19,7 +19,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a file that are written in place.
+/// Bytes of a file that are written in place, and that are not worth a note while the download goes on.
 const IN_PLACE: u64 = 256 * 1024;
 
 /// An unfinished file.
@@ -35,6 +35,10 @@ pub struct Part {
     length: u64,
     /// By what the server can tell that the file has not changed; `None` when the file can only be begun again.
     validator: Option<String>,
+    /// Whether the file may hold bytes that do not count, or the note may be there: false only after a restart.
+    stale: bool,
+    /// Whether the note describes the file as it is.
+    noted: bool,
     /// Set once the file has its final name.
     finished: bool,
 }
@@ -48,13 +52,24 @@ impl Part {
     pub fn open(names: &Names, name: &str, url: &str, resume: bool) -> Result<Part, Failure> {
         let path = names.path(&format!("{name}{PART}"));
         let note = names.path(&format!(".{name}{PART}"));
-        let file = open_locked(&path)?;
-        let length = file.metadata().map_err(Failure::file(&path))?.len();
+        let (file, length) = open_locked(&path)?;
         let offloaded = file.try_clone().map_err(Failure::file(&path))?.into();
         let url = url.to_owned();
-        let mut part = Part { path, note, file, offloaded, url, length, validator: None, finished: false };
+        let mut part = Part {
+            path,
+            note,
+            file,
+            offloaded,
+            url,
+            length,
+            validator: None,
+            stale: true,
+            noted: false,
+            finished: false,
+        };
         part.validator = if resume && length > 0 { read_note(&part.note, &part.url) } else { None };
-        if part.validator.is_some() {
+        part.noted = part.validator.is_some();
+        if part.noted {
             part.file.seek(SeekFrom::End(0)).map_err(Failure::file(&part.path))?;
         } else {
             part.restart(None)?;
@@ -81,20 +96,30 @@ impl Part {
     ///
     /// When the file or its note cannot be written.
     pub fn restart(&mut self, validator: Option<&str>) -> Result<(), Failure> {
-        // The note goes first: it must never describe bytes that it does not belong to.
-        match fs::remove_file(&self.note) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Failure::File(self.note.clone(), error));
+        if self.stale {
+            // The note goes first: it must never describe bytes that it does not belong to.
+            match fs::remove_file(&self.note) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Failure::File(self.note.clone(), error));
+                }
+                _ => {}
             }
-            _ => {}
+            self.file.set_len(0).map_err(Failure::file(&self.path))?;
+            self.file.seek(SeekFrom::Start(0)).map_err(Failure::file(&self.path))?;
+            self.length = 0;
+            self.stale = false;
+            self.noted = false;
         }
-        self.file.set_len(0).map_err(Failure::file(&self.path))?;
-        self.file.seek(SeekFrom::Start(0)).map_err(Failure::file(&self.path))?;
-        self.length = 0;
         self.validator = validator.map(str::to_owned);
-        if let Some(validator) = validator {
-            let text = format!("{}\n{validator}\n", self.url);
-            fs::write(&self.note, text).map_err(Failure::file(&self.note))?;
+        Ok(())
+    }
+
+    /// Writes the note, if there is a validator and no note yet.
+    fn write_note(&mut self) -> io::Result<()> {
+        if let (Some(validator), false) = (&self.validator, self.noted) {
+            self.stale = true;
+            fs::write(&self.note, format!("{}\n{validator}\n", self.url))?;
+            self.noted = true;
         }
         Ok(())
     }
@@ -105,8 +130,13 @@ impl Part {
     ///
     /// When they cannot all be written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let outcome =
-            if self.length < IN_PLACE { self.file.write_all(bytes) } else { self.offloaded.write_all(bytes) };
+        self.stale = true;
+        let outcome = if self.length < IN_PLACE {
+            self.file.write_all(bytes)
+        } else {
+            self.write_note().map_err(Failure::file(&self.note))?;
+            self.offloaded.write_all(bytes)
+        };
         outcome.map_err(Failure::file(&self.path))?;
         self.length += bytes.len() as u64;
         Ok(())
@@ -121,8 +151,10 @@ impl Part {
         match rename_to_free_name(&self.path, path) {
             Ok(()) => {
                 self.finished = true;
-                // A note that stays behind describes nothing and does no harm.
-                let _ = fs::remove_file(&self.note);
+                if self.noted {
+                    // A note that stays behind describes nothing and does no harm.
+                    let _ = fs::remove_file(&self.note);
+                }
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -133,15 +165,22 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // An empty `.part` file is of no use to anybody.
-        if !self.finished && self.length == 0 {
+        if self.finished {
+            return;
+        }
+        if self.length == 0 {
+            // An empty `.part` file is of no use to anybody.
             let _ = fs::remove_file(&self.note);
             let _ = fs::remove_file(&self.path);
+        } else {
+            // Without its note the file is begun again, and nothing else is lost.
+            let _ = self.write_note();
         }
     }
 }
 
-fn open_locked(path: &Path) -> Result<File, Failure> {
+/// The file, made if need be, and how many bytes it has.
+fn open_locked(path: &Path) -> Result<(File, u64), Failure> {
     loop {
         if let Ok(metadata) = path.symlink_metadata()
             && !metadata.is_file()
@@ -165,7 +204,9 @@ fn open_locked(path: &Path) -> Result<File, Failure> {
         // Between open and lock, another process may have renamed this very file: then it is somebody's whole file.
         let opened = file.metadata().map_err(Failure::file(path))?;
         match path.symlink_metadata() {
-            Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => return Ok(file),
+            Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => {
+                return Ok((file, opened.len()));
+            }
             _ => {}
         }
     }
@@ -229,6 +270,25 @@ mod tests {
         fs::write(names.path("x.part"), "abc").unwrap();
         fs::write(names.path(".x.part"), format!("{URL}\n\"v")).unwrap();
         assert_eq!(Part::open(&names, "x", URL, true).unwrap().length(), 0, "half a note");
+    }
+
+    #[test]
+    fn restart_forgets_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = Names::new(folder.path());
+        let mut part = Part::open(&names, "x", URL, false).unwrap();
+        for validator in [None, Some("\"v1\""), Some("\"v2\"")] {
+            part.restart(validator).unwrap();
+            assert_eq!(part.length(), 0);
+            part.write(&[1; 300_000]).unwrap();
+            part.write(b"end").unwrap();
+            assert_eq!(names.exists(".x.part"), validator.is_some(), "a large file has its note at once");
+        }
+        part.restart(None).unwrap();
+        assert!(!names.exists(".x.part"));
+        part.write(b"short").unwrap();
+        assert!(part.finish(&names.path("x")).unwrap());
+        assert_eq!(fs::read(names.path("x")).unwrap(), b"short");
     }
 
     #[test]

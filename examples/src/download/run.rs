@@ -31,6 +31,9 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Time between two pictures of the progress while nothing arrives.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Counting OS threads means reading files: not for every small download.
+const BETWEEN_COUNTS: Duration = Duration::from_millis(10);
+
 /// What a run came to.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -46,6 +49,8 @@ pub struct Tally {
     pub took: Duration,
     /// The most OS threads that the process was seen to have.
     pub os_threads: OsThreads,
+    /// When they were last counted; `None` for never.
+    counted_threads: Option<Instant>,
     /// The signal that ended the run; `None` if nothing but its end did.
     pub signal: Option<Signal>,
     /// Whether a download did not stop in time, so that the runtime cannot end either.
@@ -206,6 +211,9 @@ impl Crew {
         // The host's turn comes first, so that who waits for it takes no job from others.
         let _host = host.map(Semaphore::acquire);
         let _job = self.jobs.acquire();
+        if self.stop.signal().is_some() {
+            return;
+        }
         let begin = Instant::now();
         let meter = self.progress.meter(&item.name);
         let outcome = self.fetcher.fetch(item, &meter);
@@ -226,11 +234,18 @@ impl Crew {
 
     fn arrived(&self, url: &str, arrival: Arrival, took: Duration) {
         self.progress.arrived(url, &arrival, took);
-        // Looked at before locking: reading a file may let others run.
-        let os_threads = OsThreads::now();
-        let mut tally = self.lock();
-        tally.arrived.push((url.to_owned(), arrival));
-        tally.os_threads = tally.os_threads.max(os_threads);
+        let counted = {
+            let mut tally = self.lock();
+            tally.arrived.push((url.to_owned(), arrival));
+            tally.counted_threads
+        };
+        // Not while the tally is locked: whoever waits with a lock of std's makes the others wait for ever.
+        if counted.is_none_or(|time| time.elapsed() >= BETWEEN_COUNTS) {
+            let os_threads = OsThreads::now();
+            let mut tally = self.lock();
+            tally.os_threads = tally.os_threads.max(os_threads);
+            tally.counted_threads = Some(Instant::now());
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Tally> {
