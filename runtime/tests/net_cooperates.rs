@@ -265,6 +265,46 @@ fn unix_datagrams() {
     drop(there);
 }
 
+/// What the worker's epoll instance watches, besides the descriptors of the runtime.
+fn watched() -> usize {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap());
+    let polls = entries.filter(|entry| {
+        std::fs::read_link(entry.path()).is_ok_and(|to| to.ends_with("anon_inode:[eventpoll]"))
+    });
+    let infos = polls.map(|poll| {
+        let number = poll.file_name().into_string().unwrap();
+        std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap()
+    });
+    infos.map(|info| info.lines().filter(|line| line.starts_with("tfd:")).count()).sum()
+}
+
+/// Whatever becomes of a socket, in the end the kernel watches nothing of it.
+fn nothing_stays_watched() {
+    let before = watched();
+    let registered = || {
+        let (here, there) = tcp_pair();
+        here.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        assert!((&here).read(&mut [0]).is_err());
+        assert!(watched() > before, "this test looks at the wrong place");
+        (here, there)
+    };
+    let (here, there) = registered();
+    drop(there);
+    drop(here);
+    assert_eq!(watched(), before, "closed");
+    let (here, _there) = registered();
+    let _std = std::net::TcpStream::from(here);
+    assert_eq!(watched(), before, "given away");
+    let (here, _there) = registered();
+    let _clone = here.try_clone().unwrap();
+    drop(here);
+    assert_eq!(watched(), before, "closed while a clone lives");
+    let (here, _there) = registered();
+    let _duplicate = here.as_fd().try_clone_to_owned().unwrap();
+    std::thread::spawn(move || drop(here)).join().unwrap();
+    assert_eq!(watched(), before, "closed elsewhere while a duplicate lives");
+}
+
 /// The look-up itself takes no time that could be relied upon, but the neighbour runs before its answer is there.
 fn names() {
     let before = os_threads();
@@ -289,6 +329,7 @@ fn every_waiting_call_lets_the_neighbours_go_on() {
     osier::run(udp);
     osier::run(unix_streams);
     osier::run(unix_datagrams);
+    osier::run(nothing_stays_watched);
     assert_eq!(count("/proc/self/fd"), descriptors, "descriptors were left behind");
     osier::run(names);
 }

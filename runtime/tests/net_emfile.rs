@@ -4,6 +4,7 @@
 
 use osier::net::{TcpListener, TcpStream};
 use std::io::{Read, Write};
+use std::rc::Rc;
 
 fn set_limit(descriptors: u64) {
     let limit = libc::rlimit { rlim_cur: descriptors, rlim_max: 20_000 };
@@ -14,24 +15,35 @@ fn set_limit(descriptors: u64) {
 #[test]
 fn accept_without_descriptors_fails_and_recovers_and_no_connection_is_lost() {
     osier::run(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut clients: Vec<_> =
-            (0..3).map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap()).collect();
-        let server = osier::spawn(move || {
-            // Registered by a wait, and told once of the connections that come then.
-            drop(listener.accept().unwrap());
-            set_limit(0);
-            for _ in 0..2 {
-                let error = listener.accept().unwrap_err();
-                assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
-            }
-            set_limit(10_000);
-            let mut streams: Vec<_> = (0..2).map(|_| listener.accept().unwrap().0).collect();
-            for stream in &mut streams {
-                stream.write_all(b"x").unwrap();
-            }
-        });
-        server.join().unwrap();
+        let listener = Rc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+        let addr = listener.local_addr().unwrap();
+        let accept = |listener: &Rc<TcpListener>| {
+            let listener = listener.clone();
+            osier::spawn_local(move || listener.accept())
+        };
+        // Registered by a wait, and told once of each connection that comes then.
+        let first = accept(&listener);
+        let mut clients = vec![TcpStream::connect(addr).unwrap()];
+        drop(first.join().unwrap().unwrap());
+
+        let acceptors = [accept(&listener), accept(&listener), accept(&listener)];
+        for _ in 0..10 {
+            osier::yield_now();
+        }
+        // One event for three that wait: each must hear of the error.
+        clients.extend((0..2).map(|_| TcpStream::from(std::net::TcpStream::connect(addr).unwrap())));
+        set_limit(0);
+        for acceptor in acceptors {
+            let error = acceptor.join().unwrap().unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        }
+        assert_eq!(listener.accept().unwrap_err().raw_os_error(), Some(libc::EMFILE));
+
+        set_limit(10_000);
+        let streams: Vec<_> = (0..2).map(|_| listener.accept().unwrap().0).collect();
+        for mut stream in streams {
+            stream.write_all(b"x").unwrap();
+        }
         let served = clients.iter_mut().map(|client| client.read(&mut [0]).unwrap()).collect::<Vec<_>>();
         assert_eq!(served, [0, 1, 1]);
     });

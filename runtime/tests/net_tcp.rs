@@ -253,6 +253,21 @@ fn timeouts_end_waits_as_stds_do() {
 }
 
 #[test]
+fn what_came_in_time_counts_even_if_the_worker_looks_late() {
+    osier::run(|| {
+        let (mut here, mut there) = pair();
+        let limit = Duration::from_millis(5);
+        here.set_read_timeout(Some(limit)).unwrap();
+        let reader = osier::spawn(move || here.read(&mut [0; 8]));
+        osier::yield_now();
+        // Holds the worker until the reader's deadline has passed.
+        there.write_all(b"abc").unwrap();
+        std::thread::sleep(4 * limit);
+        assert_eq!(reader.join().unwrap().unwrap(), 3);
+    });
+}
+
+#[test]
 fn an_enclosing_deadline_ends_a_wait_and_loses_no_data() {
     osier::run(|| {
         let (mut here, mut there) = pair();
