@@ -152,7 +152,7 @@ fn more_buffers_than_one_call_takes_wait_for_nothing() {
         assert_eq!(sent, 1024, "as many as the kernel takes");
         // It was not short for want of room.
         here.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-        here.write_vectored(&many).unwrap();
+        assert_eq!(here.write_vectored(&many).unwrap(), 1024);
         let mut buf = vec![[0; 1]; 3000];
         let mut bufs: Vec<_> = buf.iter_mut().map(|buf| IoSliceMut::new(buf)).collect();
         there.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

@@ -279,17 +279,17 @@ fn an_enclosing_deadline_ends_a_wait_and_loses_no_data() {
         assert_eq!(&buf, b"abc");
         // A write that has sent a part says so; the next wait unwinds.
         let data = vec![0; 64 << 20];
-        let mut sent = 0;
+        let sent = Cell::new(0);
         let outcome = timeout(limit, || {
             loop {
-                sent += here.write(&data).unwrap();
+                sent.set(sent.get() + here.write(&data).unwrap());
             }
         });
         assert_eq!(outcome, Err::<(), _>(Elapsed));
         drop(here);
         let mut received = Vec::new();
         there.read_to_end(&mut received).unwrap();
-        assert_eq!(received.len(), sent);
+        assert_eq!(received.len(), sent.get());
     });
 }
 

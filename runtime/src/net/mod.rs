@@ -21,6 +21,7 @@
 
 mod addr;
 pub(crate) mod descriptor;
+mod registrations;
 pub(crate) mod socket;
 mod tcp;
 mod tcp_listener;

@@ -6,30 +6,24 @@
 //! std's: streams and datagram sockets stay blocking and are tried with `MSG_DONTWAIT`. `accept` knows no such flag, so
 //! listeners alone are nonblocking in the kernel while they are ours.
 //!
-//! # Registration
-//!
-//! A descriptor is registered with the reactor of each worker that ever had to wait for it, at the first wait, and stays so
-//! until it is closed or given away. A registration belongs to the descriptor; what the user has set belongs to the
-//! open socket, which clones share, as in the kernel.
-//!
 //! # Handing on
 //!
 //! Of several waiters an event wakes one. Whoever leaves [`Socket::try_io`] after a try notes what it has found, errors
 //! too, and thereby wakes the next.
 
+use super::registrations::Registrations;
 use crate::clock::Instant;
 use crate::limits::Limits;
 use crate::park::{Cancelled, Reason, Wake, earliest, park, passed};
-use crate::primitive::lock;
 use crate::reactor::Key;
-use crate::scheduler::{self, Place, Remote, Worker};
+use crate::scheduler::{self, Place, Worker};
 use crate::sys::event::{Direction, wait_readable_or_writable};
 use crate::sys::socket::{self, Address, MAX_BYTES, MAX_PARTS};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
 /// The longest pause between two tries of a call that the kernel does not tell us the right time for.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
@@ -84,50 +78,6 @@ impl Settings {
     }
 }
 
-/// Where a descriptor is registered.
-struct Registrations {
-    fd: RawFd,
-    /// Others may have a duplicate, so closing ours would not take it out of epoll.
-    duplicated: AtomicBool,
-    /// One for each worker that has waited; weak, so that a socket keeps nothing of a runtime that has ended.
-    entries: Mutex<Vec<(Weak<Remote>, Key)>>,
-}
-
-impl Registrations {
-    fn key_on(&self, worker: &Worker) -> Option<Key> {
-        let entries = lock(&self.entries);
-        let here = |remote: &Weak<Remote>| core::ptr::eq(remote.as_ptr(), Arc::as_ptr(worker.remote()));
-        entries.iter().find(|(remote, _)| here(remote)).map(|(_, key)| *key)
-    }
-
-    fn register_on(&self, worker: &Worker) -> io::Result<Key> {
-        let key = worker.reactor().register(self.fd)?;
-        let mut entries = lock(&self.entries);
-        entries.retain(|(remote, _)| remote.strong_count() > 0);
-        entries.push((Arc::downgrade(worker.remote()), key));
-        Ok(key)
-    }
-}
-
-impl Drop for Registrations {
-    fn drop(&mut self) {
-        let duplicated = *self.duplicated.get_mut();
-        for (remote, key) in lock(&self.entries).drain(..) {
-            let Some(remote) = remote.upgrade() else { continue };
-            scheduler::with_worker(|worker| match worker {
-                Some(worker) if Arc::ptr_eq(worker.remote(), &remote) => {
-                    if duplicated {
-                        // Fails only if it is gone already.
-                        let _ = worker.epoll().remove(self.fd);
-                    }
-                    worker.reactor().deregister(key);
-                }
-                _ => remote.forget(key, self.fd, duplicated),
-            });
-        }
-    }
-}
-
 impl Socket {
     /// A socket that we have made, of which nobody else knows. A listener becomes nonblocking.
     pub(crate) fn new(fd: OwnedFd, kind: Kind) -> io::Result<Socket> {
@@ -155,25 +105,21 @@ impl Socket {
     }
 
     fn with(fd: OwnedFd, kind: Kind, settings: Arc<Settings>, duplicated: bool) -> Socket {
-        let registrations = Registrations {
-            fd: fd.as_raw_fd(),
-            duplicated: AtomicBool::new(duplicated),
-            entries: Mutex::new(Vec::new()),
-        };
+        let registrations = Registrations::new(fd.as_raw_fd(), duplicated);
         Socket { kind, settings, registrations, fd }
     }
 
     /// A second descriptor of the same socket.
     pub(crate) fn try_clone(&self) -> io::Result<Socket> {
         let fd = self.fd.try_clone()?;
-        self.note_lent();
+        self.registrations.note_duplicated();
         Ok(Socket::with(fd, self.kind, self.settings.clone(), true))
     }
 
     /// Gives the descriptor away, as its user has set it. A listener stays nonblocking while it has clones, which need it so.
     pub(crate) fn into_fd(self) -> OwnedFd {
         let Socket { kind, settings, registrations, fd } = self;
-        registrations.duplicated.store(true, Ordering::Relaxed);
+        registrations.note_duplicated();
         drop(registrations);
         if kind == Kind::Listener
             && !settings.nonblocking.load(Ordering::Relaxed)
@@ -187,13 +133,8 @@ impl Socket {
 
     /// Lends the descriptor, of which the borrower may make a duplicate.
     pub(crate) fn lend(&self) -> BorrowedFd<'_> {
-        self.note_lent();
+        self.registrations.note_duplicated();
         self.fd.as_fd()
-    }
-
-    fn note_lent(&self) {
-        // Relaxed: whoever drops the socket was given it by whoever lent it, which orders the two.
-        self.registrations.duplicated.store(true, Ordering::Relaxed);
     }
 
     /// What `f` makes of it as one of std's types. For calls that never wait.
