@@ -66,11 +66,6 @@ impl Instant {
         Some(Instant { nanos })
     }
 
-    /// This instant on the machine's own clock, as `CLOCK_MONOTONIC` counts.
-    pub(crate) fn as_nanos(self) -> u64 {
-        self.nanos
-    }
-
     /// What the machine's monotonic clock says now.
     pub(crate) fn of_machine() -> Instant {
         Instant { nanos: sys::clock::monotonic_nanos() }

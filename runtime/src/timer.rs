@@ -75,10 +75,6 @@ impl Timers {
         self.heap.first().map(|first| first.at)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.heap.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
@@ -192,7 +188,7 @@ mod tests {
                 }
             }
             assert_eq!(timers.next(), model.first_key_value().map(|((at, _), _)| *at));
-            assert_eq!(timers.len(), model.len());
+            assert_eq!(timers.heap.len(), model.len());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::entry;
 use crate::offload::Pool;
 use crate::os_thread::OsThread;
 use crate::panic_count;
-use crate::reactor::{Reactor, WAKE_TOKEN};
+use crate::reactor::{Driver, Reactor, WAKE_TOKEN};
 use crate::stack;
 use crate::sys;
 use crate::sys::event::{Epoll, EventFd, Interest, TimerFd};
@@ -70,11 +70,14 @@ pub struct Builder {
     ending: Ending,
 }
 
+/// What is told of something.
+type Report<T> = Box<dyn Fn(&T)>;
+
 /// How an entry ends, and what it reports.
 struct Ending {
     wait_all: bool,
-    grace: Option<(Duration, Box<dyn Fn(&[Waiting])>)>,
-    on_stuck: Option<Box<dyn Fn(&Deadlock)>>,
+    grace: Option<(Duration, Report<[Waiting]>)>,
+    on_stuck: Option<Report<Deadlock>>,
 }
 
 /// Usable bytes of the main green thread's stack: what Linux gives a program's main thread.
@@ -168,6 +171,11 @@ impl Builder {
     /// `InvalidInput` for settings that make no sense, `Unsupported` for more than one worker, and what the system says
     /// when it has no descriptors left.
     pub fn build(self) -> io::Result<Runtime> {
+        self.build_on(|epoll| Box::new(epoll))
+    }
+
+    /// [`Builder::build`], with events from what `driver` makes of the worker's epoll instance.
+    fn build_on(self, driver: impl FnOnce(Arc<Epoll>) -> Box<dyn Driver>) -> io::Result<Runtime> {
         let invalid = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what.to_string()));
         if self.workers == 0 {
             return invalid("a runtime needs at least 1 worker, not 0");
@@ -186,7 +194,7 @@ impl Builder {
         let timer_fd = TimerFd::new()?;
         epoll.add(wake.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
         epoll.add(timer_fd.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
-        let reactor = Reactor::new(Box::new(epoll.clone()));
+        let reactor = Reactor::new(driver(epoll.clone()));
         let remote = Arc::new(Remote::new(wake, epoll.clone(), Pool::new(self.offload_threads)));
         let run_queue = RunQueue::new(self.policy);
         let worker = Worker::new(remote, epoll, reactor, self.clock, run_queue, self.stack_size, timer_fd);
@@ -536,5 +544,98 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::event::{Direction, Readiness};
+    use core::cell::RefCell;
+    use std::os::fd::RawFd;
+    use std::rc::Rc;
+
+    /// A kernel before 5.11: the timerfd keeps the time.
+    #[test]
+    fn sleeps_are_exact_without_epoll_pwait2() {
+        let runtime = Builder::new().build().unwrap();
+        runtime.worker.epoll().forget_pwait2();
+        let nap = Duration::from_micros(100);
+        let shortest = runtime.run(|| {
+            let naps = (0..50).map(|_| {
+                let start = Instant::now();
+                crate::sleep(nap);
+                start.elapsed()
+            });
+            naps.min().unwrap()
+        });
+        // Rounded up to milliseconds none would be shorter than one.
+        assert!(shortest >= nap && shortest < Duration::from_millis(1), "{shortest:?}");
+    }
+
+    /// Where events come from can be exchanged: here they are written down beforehand.
+    struct Scripted {
+        tokens: RefCell<Vec<u64>>,
+        /// What each wait brings.
+        script: RefCell<Vec<Readiness>>,
+    }
+
+    impl Driver for Rc<Scripted> {
+        fn add(&self, _: RawFd, _: Interest, token: u64) -> io::Result<()> {
+            self.tokens.borrow_mut().push(token);
+            Ok(())
+        }
+
+        fn modify(&self, _: RawFd, _: Interest, _: u64) -> io::Result<()> {
+            unreachable!("owned descriptors are added once")
+        }
+
+        fn remove(&self, _: RawFd) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn wait(&self, _: Option<Duration>, each: &mut dyn FnMut(u64, Readiness)) -> io::Result<()> {
+            let readiness = self.script.borrow_mut().pop().expect("nobody waits after the last event");
+            self.tokens.borrow().iter().for_each(|&token| each(token, readiness));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_wakes_one_waiter_and_each_hands_on_while_there_is_more() {
+        let readable = Readiness { read: true, ..Readiness::default() };
+        let driver =
+            Rc::new(Scripted { tokens: RefCell::default(), script: RefCell::new(vec![readable, readable]) });
+        let runtime = Builder::new().build_on(|_| Box::new(driver.clone())).unwrap();
+        let order = runtime.run(|| {
+            let order = Rc::new(RefCell::new(Vec::new()));
+            let with_reactor = |f: &dyn Fn(&Reactor)| {
+                super::super::with_worker(|worker| f(worker.unwrap().reactor()));
+            };
+            let key =
+                super::super::with_worker(|worker| worker.unwrap().reactor().register(1_000_000)).unwrap();
+            with_reactor(&|reactor| reactor.note_blocked(key, Direction::Read));
+            let waiters: Vec<_> = (0..3)
+                .map(|n| {
+                    let order = order.clone();
+                    crate::spawn_local(move || {
+                        super::super::with_worker(|worker| {
+                            let reactor = worker.unwrap().reactor();
+                            reactor.wait(key, Direction::Read, None).unwrap();
+                            order.borrow_mut().push(n);
+                            // The first finds more, the second finds the end: the third waits for the second event.
+                            reactor.note(key, Direction::Read, n == 0);
+                        });
+                    })
+                })
+                .collect();
+            for waiter in waiters {
+                waiter.join().unwrap();
+                order.borrow_mut().push(10 + driver.script.borrow().len());
+            }
+            with_reactor(&|reactor| reactor.deregister(key));
+            order.take()
+        });
+        assert_eq!(order, [0, 1, 11, 11, 2, 10]);
     }
 }

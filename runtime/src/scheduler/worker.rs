@@ -410,7 +410,7 @@ impl Worker {
         let timeout = self.clock.idle(self.next_deadline(until));
         let timeout =
             timeout.map_or(bound, |timeout| Some(bound.map_or(timeout, |bound| timeout.min(bound))));
-        if !Epoll::is_exact() && timeout.is_some_and(|timeout| !timeout.is_zero()) {
+        if !self.epoll.is_exact() && timeout.is_some_and(|timeout| !timeout.is_zero()) {
             self.timer_fd.set(timeout);
         }
         if timeout.is_none_or(|timeout| timeout > IDLE) && stack::has_idle_pages() {

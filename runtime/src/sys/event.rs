@@ -52,20 +52,22 @@ impl Interest {
 
 /// An epoll instance.
 #[derive(Debug)]
-pub(crate) struct Epoll(OwnedFd);
+pub(crate) struct Epoll {
+    fd: OwnedFd,
+    /// False once the kernel has said that it has no `epoll_pwait2` (before Linux 5.11).
+    has_pwait2: AtomicBool,
+}
 
 /// How many events one wait can bring.
 const EVENTS: usize = 256;
-
-/// False once the kernel has said that it has no `epoll_pwait2` (before Linux 5.11).
-static HAS_PWAIT2: AtomicBool = AtomicBool::new(true);
 
 impl Epoll {
     pub(crate) fn new() -> io::Result<Epoll> {
         // SAFETY: no pointers.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: just created, and nobody else's.
-        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Epoll { fd, has_pwait2: AtomicBool::new(true) })
     }
 
     pub(crate) fn add(&self, fd: RawFd, interest: Interest, token: u64) -> io::Result<()> {
@@ -97,7 +99,7 @@ impl Epoll {
     fn control(&self, operation: libc::c_int, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: `event` is valid for the call; a descriptor that is none is answered with EBADF.
-        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &mut event) }).map(drop)
+        check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), operation, fd, &mut event) }).map(drop)
     }
 
     /// Waits for events, `None` for as long as it takes, and calls `each` with the token and readiness of each. An
@@ -129,10 +131,10 @@ impl Epoll {
     }
 
     fn wait_raw(&self, events: &mut [libc::epoll_event], timeout: Option<Duration>) -> io::Result<usize> {
-        let (fd, room) = (self.0.as_raw_fd(), events.len() as libc::c_int);
+        let (fd, room) = (self.fd.as_raw_fd(), events.len() as libc::c_int);
         let exact = timeout.filter(|timeout| !timeout.is_zero());
         if let Some(timeout) = exact
-            && HAS_PWAIT2.load(Ordering::Relaxed)
+            && self.has_pwait2.load(Ordering::Relaxed)
         {
             let time = timespec(timeout);
             // SAFETY: `events` has room for `room` events, `time` is valid, and no signal mask is given.
@@ -149,7 +151,7 @@ impl Epoll {
             };
             match check(result as libc::c_int) {
                 Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
-                    HAS_PWAIT2.store(false, Ordering::Relaxed);
+                    self.has_pwait2.store(false, Ordering::Relaxed);
                 }
                 result => return result.map(|count| count as usize),
             }
@@ -178,20 +180,20 @@ impl Epoll {
     }
 
     /// Whether [`Epoll::wait`] keeps to the nanosecond by itself; if not a [`TimerFd`] among its descriptors must.
-    pub(crate) fn is_exact() -> bool {
-        HAS_PWAIT2.load(Ordering::Relaxed)
+    pub(crate) fn is_exact(&self) -> bool {
+        self.has_pwait2.load(Ordering::Relaxed)
     }
 
     /// Behaves from now on as on a kernel without `epoll_pwait2`.
     #[cfg(test)]
-    pub(crate) fn forget_pwait2() {
-        HAS_PWAIT2.store(false, Ordering::Relaxed);
+    pub(crate) fn forget_pwait2(&self) {
+        self.has_pwait2.store(false, Ordering::Relaxed);
     }
 }
 
 impl AsFd for Epoll {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
