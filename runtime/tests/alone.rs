@@ -1,0 +1,278 @@
+//! What can be seen only in a process with one OS thread: that of `main`, since this file has no test harness. Each case
+//! runs in a process of its own.
+#![expect(unsafe_code, reason = "limits the address space of a process of its own")]
+
+use osier::sync::Semaphore;
+use osier::time::{Duration, timeout};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const CASES: [(&str, fn()); 6] = [
+    ("all_parked_for_ever_is_a_deadlock", all_parked_for_ever_is_a_deadlock),
+    ("no_wait_is_handed_to_another_os_thread", no_wait_is_handed_to_another_os_thread),
+    ("an_idle_runtime_does_not_wake_up", an_idle_runtime_does_not_wake_up),
+    ("a_hundred_thousand_parked_at_once", a_hundred_thousand_parked_at_once),
+    ("want_of_stacks_is_reported_by_join", want_of_stacks_is_reported_by_join),
+    ("idle_os_threads_of_the_pool_end", idle_os_threads_of_the_pool_end),
+];
+
+fn main() {
+    let case = std::env::args().nth(1);
+    if let Some((_, case)) = CASES.iter().find(|(name, _)| case.as_deref() == Some(name)) {
+        return case();
+    }
+    // As the harness would: a word selects the cases that contain it.
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let mut failed = Vec::new();
+    for (name, _) in CASES.iter().filter(|(name, _)| name.contains(&wanted)) {
+        let status = Command::new(std::env::current_exe().unwrap()).arg(name).status().unwrap();
+        if !status.success() {
+            failed.push((name, status));
+        }
+    }
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+fn os_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// The number after `name` in /proc/self/status.
+fn status(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Bytes of memory behind the mappings of stacks: those that must not have huge pages.
+fn touched_by_stacks() -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let (mut touched, mut anonymous) = (0, 0);
+    for line in maps.lines() {
+        if let Some(kilobytes) = line.strip_prefix("Anonymous:") {
+            anonymous = kilobytes.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
+        } else if line.strip_prefix("VmFlags:").is_some_and(|flags| flags.split(' ').any(|flag| flag == "nh"))
+        {
+            touched += anonymous;
+        }
+    }
+    touched
+}
+
+fn all_parked_for_ever_is_a_deadlock() {
+    let runtime = osier::Builder::new().build().unwrap();
+    for _ in 0..2 {
+        let deadlock = runtime
+            .try_run(|| {
+                let semaphore = Arc::new(Semaphore::new(0));
+                let theirs = semaphore.clone();
+                let hungry = osier::thread::Builder::new().name("hungry".into());
+                hungry.spawn(move || drop(theirs.acquire())).unwrap();
+                osier::thread::park();
+            })
+            .unwrap_err();
+        assert_eq!(deadlock.cycle().count(), 0);
+        let text = deadlock.to_string();
+        assert!(
+            text.contains("green thread 'hungry' (") && text.contains("waits for the semaphore"),
+            "{text}"
+        );
+        assert!(text.contains("green thread 'main' (") && text.contains("parked"), "{text}");
+    }
+    // With idle OS threads of the pool it is one, too.
+    let after_offload = runtime.try_run(|| {
+        osier::offload(|| ());
+        osier::thread::park();
+    });
+    after_offload.unwrap_err();
+    assert_eq!(runtime.run(|| 1), 1);
+    // And with one that ends meanwhile, or that wakes somebody, it is none.
+    runtime.run(|| {
+        let me = osier::thread::current();
+        let os_thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(150));
+            me.unpark();
+        });
+        osier::thread::park();
+        os_thread.join().unwrap();
+    });
+}
+
+fn no_wait_is_handed_to_another_os_thread() {
+    assert_eq!(os_threads(), 1);
+    let second = Duration::from_millis(3);
+    let waits: [(&str, fn(Duration)); 11] = [
+        ("sleep", osier::sleep),
+        ("sleep_until", |time| osier::thread::sleep_until(osier::time::Instant::now() + time)),
+        ("park_timeout", osier::thread::park_timeout),
+        ("park", |time| {
+            let me = osier::thread::current();
+            osier::spawn(move || {
+                osier::sleep(time);
+                me.unpark();
+            });
+            osier::thread::park();
+        }),
+        ("join", |time| osier::spawn(move || osier::sleep(time)).join().unwrap()),
+        ("join_timeout", |time| drop(osier::spawn(osier::thread::park).join_timeout(time).unwrap_err())),
+        ("scope", |time| {
+            osier::thread::scope(|scope| {
+                scope.spawn(|| osier::sleep(time));
+            });
+        }),
+        ("acquire", |time| {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let theirs = semaphore.clone();
+            osier::spawn(move || {
+                osier::sleep(time);
+                theirs.add_permits(1);
+            });
+            drop(semaphore.acquire());
+        }),
+        ("acquire_timeout", |time| assert!(Semaphore::new(0).acquire_timeout(time).is_none())),
+        ("timeout", |time| assert!(timeout(time, osier::thread::park).is_err())),
+        ("yield_now", |time| {
+            let start = osier::time::Instant::now();
+            while start.elapsed() < time {
+                osier::yield_now();
+            }
+        }),
+    ];
+    osier::run(|| {
+        for (name, wait) in waits {
+            let rounds = Arc::new(AtomicUsize::new(0));
+            let theirs = rounds.clone();
+            let neighbour = osier::spawn(move || {
+                loop {
+                    assert_eq!(os_threads(), 1, "an OS thread besides the worker's");
+                    theirs.fetch_add(1, Ordering::Relaxed);
+                    osier::sleep(Duration::from_micros(100));
+                }
+            });
+            wait(second);
+            assert!(!neighbour.is_finished(), "{name}: the neighbour has failed");
+            assert!(rounds.load(Ordering::Relaxed) > 1, "{name}: the neighbour has not gone on");
+            neighbour.kill();
+        }
+    });
+    assert_eq!(os_threads(), 1);
+}
+
+fn an_idle_runtime_does_not_wake_up() {
+    osier::run(|| {
+        osier::spawn(|| osier::sleep(Duration::from_secs(3600)));
+        osier::spawn(osier::thread::park);
+        osier::sleep(Duration::from_millis(1));
+        // The pages of idle stacks are given back after a pause; that may take a wake-up, once.
+        let before = status("voluntary_ctxt_switches");
+        osier::sleep(Duration::from_millis(600));
+        let switches = status("voluntary_ctxt_switches") - before;
+        assert!(switches <= 5, "{switches} wake-ups in 600 ms without work");
+    });
+}
+
+fn a_hundred_thousand_parked_at_once() {
+    const COUNT: usize = 100_000;
+    // What the runtime itself and the first stacks need is there before.
+    osier::run(|| osier::spawn(|| ()).join().unwrap());
+    let (fds, stacks) = (descriptors(), osier::stacks().in_use);
+    let unwound = Arc::new(AtomicUsize::new(0));
+    struct Counts(Arc<AtomicUsize>);
+    impl Drop for Counts {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    osier::run(|| {
+        let threads: Vec<_> = (0..COUNT)
+            .map(|_| {
+                let counts = Counts(unwound.clone());
+                osier::spawn(move || {
+                    let _counts = counts;
+                    osier::thread::park();
+                })
+            })
+            .collect();
+        let spawned = touched_by_stacks();
+        assert!(osier::stacks().in_use <= stacks + 1, "a green thread that has not run has no stack");
+        osier::yield_now();
+        let parked = touched_by_stacks();
+        assert!(osier::stacks().in_use >= stacks + COUNT);
+        let pages = (parked - spawned) as f64 / COUNT as f64 / 4096.0;
+        // The main green thread may have touched a few more of its own.
+        assert!(pages <= 2.01, "{pages} pages each were touched");
+        println!("100,000 parked: {pages:.2} pages of 4096 bytes each");
+        threads.iter().for_each(|thread| thread.kill());
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap_err().is::<osier::thread::Killed>()));
+    });
+    assert_eq!(unwound.load(Ordering::Relaxed), COUNT);
+    assert_eq!((descriptors(), osier::stacks().in_use, osier::stacks().leaked), (fds, stacks, 0));
+}
+
+fn want_of_stacks_is_reported_by_join() {
+    osier::run(|| osier::spawn(|| ()).join().unwrap());
+    // A gigabyte of address space more than there is now.
+    let limit = status("VmSize:") * 1024 + (1 << 30);
+    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    // SAFETY: `limit` is valid.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+    osier::run(|| {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let threads: Vec<_> = (0..40)
+            .map(|_| {
+                let counts = dropped.clone();
+                let builder = osier::thread::Builder::new().stack_size(64 << 20);
+                builder
+                    .spawn(move || {
+                        osier::thread::park();
+                        drop(counts);
+                    })
+                    .unwrap()
+            })
+            .collect();
+        osier::yield_now();
+        let (failed, parked): (Vec<_>, Vec<_>) = threads.into_iter().partition(|thread| thread.is_finished());
+        assert!(
+            failed.len() >= 24 && !parked.is_empty(),
+            "{} failed, {} did not",
+            failed.len(),
+            parked.len()
+        );
+        for thread in failed {
+            let payload = thread.join().unwrap_err();
+            let error = payload.downcast_ref::<std::io::Error>().expect("an error of the system");
+            assert_eq!(error.kind(), std::io::ErrorKind::OutOfMemory, "{error}");
+        }
+        assert_eq!(Arc::strong_count(&dropped), 1 + parked.len(), "what they had captured was dropped");
+        assert_eq!(osier::spawn(|| 5).join().unwrap(), 5, "small ones are still to be had");
+        for thread in parked {
+            thread.thread().unpark();
+            thread.join().unwrap();
+        }
+        // And large ones again, now that others are done.
+        let large = osier::thread::Builder::new().stack_size(64 << 20).spawn(|| 6).unwrap();
+        assert_eq!(large.join().unwrap(), 6);
+    });
+}
+
+fn idle_os_threads_of_the_pool_end() {
+    osier::run(|| {
+        assert_eq!(os_threads(), 1, "none before the first use");
+        osier::offload(|| ());
+        assert_eq!(os_threads(), 2);
+        // One that has just delivered its result may not be idle yet, so there may be a second one, but never one a call.
+        (0..100).for_each(|_| osier::offload(|| ()));
+        assert!(os_threads() <= 3, "{} OS threads, of which idle ones are to be used again", os_threads());
+    });
+    // The end of the runtime ends them at once; the kernel takes its time to forget one.
+    let start = std::time::Instant::now();
+    while os_threads() > 1 {
+        assert!(start.elapsed() < Duration::from_secs(4), "it waits for more work of a runtime that is gone");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
