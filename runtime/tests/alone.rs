@@ -76,7 +76,7 @@ fn all_parked_for_ever_is_a_deadlock() {
                 osier::thread::park();
             })
             .unwrap_err();
-        assert_eq!(deadlock.cycle().count(), 0);
+        assert_eq!(deadlock.circle().count(), 0);
         let text = deadlock.to_string();
         assert!(
             text.contains("green thread 'hungry' (") && text.contains("waits for the semaphore"),
@@ -106,7 +106,8 @@ fn all_parked_for_ever_is_a_deadlock() {
 fn no_wait_is_handed_to_another_os_thread() {
     assert_eq!(os_threads(), 1);
     let second = Duration::from_millis(3);
-    let waits: [(&str, fn(Duration)); 11] = [
+    type Wait = (&'static str, fn(Duration));
+    let waits: [Wait; 11] = [
         ("sleep", osier::sleep),
         ("sleep_until", |time| osier::thread::sleep_until(osier::time::Instant::now() + time)),
         ("park_timeout", osier::thread::park_timeout),
@@ -206,7 +207,6 @@ fn a_hundred_thousand_parked_at_once() {
         let pages = (parked - spawned) as f64 / COUNT as f64 / 4096.0;
         // The main green thread may have touched a few more of its own.
         assert!(pages <= 2.01, "{pages} pages each were touched");
-        println!("100,000 parked: {pages:.2} pages of 4096 bytes each");
         threads.iter().for_each(|thread| thread.kill());
         assert!(threads.into_iter().all(|thread| thread.join().unwrap_err().is::<osier::thread::Killed>()));
     });

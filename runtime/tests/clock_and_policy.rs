@@ -6,8 +6,6 @@ use common::{Log, check_with};
 use osier::thread::ThreadId;
 use osier::time::{Duration, FakeClock, Instant};
 use osier::{Builder, Policy, Ready, SeededRandom};
-use std::cell::RefCell;
-use std::rc::Rc;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -66,13 +64,13 @@ fn a_clock_stands_still_while_anybody_runs() {
 /// Last in, first out, and remembers what it was told.
 struct Lifo {
     ready: Vec<ThreadId>,
-    seen: Rc<RefCell<Vec<(Option<String>, i32, Duration)>>>,
+    seen: Log<(Option<String>, i32, Duration)>,
 }
 
 impl Policy for Lifo {
     fn ready(&mut self, thread: Ready<'_>) {
         self.ready.push(thread.id());
-        self.seen.borrow_mut().push((thread.name().map(String::from), thread.priority(), thread.cost()));
+        self.seen.add((thread.name().map(String::from), thread.priority(), thread.cost()));
     }
 
     fn next(&mut self) -> Option<ThreadId> {
@@ -104,7 +102,7 @@ fn order(policy: impl Policy + 'static) -> Vec<u32> {
 
 #[test]
 fn a_policy_decides_and_sees_what_was_set_at_the_spawn() {
-    let seen = Rc::new(RefCell::new(Vec::new()));
+    let seen = Log::new();
     let policy = Lifo { ready: Vec::new(), seen: seen.clone() };
     check_with(Builder::new().policy(policy), |runtime| {
         runtime.run(|| {
@@ -112,7 +110,7 @@ fn a_policy_decides_and_sees_what_was_set_at_the_spawn() {
             builder.spawn(|| ()).unwrap().join().unwrap();
         });
     });
-    assert!(seen.borrow().contains(&(Some("dear".into()), 5, HOUR)));
+    assert!(seen.take().contains(&(Some("dear".into()), 5, HOUR)));
     let policy = Lifo { ready: Vec::new(), seen };
     let expected: Vec<_> = (0..20).rev().flat_map(|n| [n; 3]).collect();
     assert_eq!(order(policy), expected);

@@ -37,9 +37,9 @@ fn a_circle_of_joins_is_found_and_named() {
             let deadlock = circle(runtime, ["baker", "miller", "farmer"], &unwound).unwrap_err();
             assert_eq!(unwound.take(), ["main"]);
             assert_eq!(deadlock.waiting().len(), 4);
-            let cycle: Vec<_> = deadlock.cycle().map(|waiting| waiting.name.clone().unwrap()).collect();
-            let start = cycle.iter().position(|name| name == "baker").unwrap();
-            let in_order: Vec<_> = (0..3).map(|n| cycle[(start + n) % 3].as_str()).collect();
+            let circle: Vec<_> = deadlock.circle().map(|waiting| waiting.name.clone().unwrap()).collect();
+            let start = circle.iter().position(|name| name == "baker").unwrap();
+            let in_order: Vec<_> = (0..3).map(|n| circle[(start + n) % 3].as_str()).collect();
             assert_eq!(in_order, ["baker", "miller", "farmer"]);
             let text = deadlock.to_string();
             assert!(text.starts_with("deadlock: no green thread can run\n"), "{text}");
@@ -134,7 +134,7 @@ fn the_wait_for_all_runs_into_one_too() {
                 osier::thread::park();
             });
         });
-        assert_eq!(outcome.unwrap_err().cycle().count(), 2);
+        assert_eq!(outcome.unwrap_err().circle().count(), 2);
         assert_eq!(unwound.take(), ["bystander"]);
     });
 }

@@ -49,7 +49,9 @@ fn one_that_is_killed_or_late_abandons_the_call_and_its_result_is_dropped() {
             let (dropped, wait) = (dropped.clone(), wait.clone());
             move || {
                 wait.lock().unwrap().recv().unwrap();
-                OnDrop::new(move || drop(dropped.fetch_add(1, Ordering::SeqCst)))
+                OnDrop::new(move || {
+                    dropped.fetch_add(1, Ordering::SeqCst);
+                })
             }
         };
         let offloaded = call();

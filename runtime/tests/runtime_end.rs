@@ -12,17 +12,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts the drops of its clones.
-fn counter() -> (Arc<AtomicUsize>, impl Fn() -> OnDrop<Box<dyn FnOnce() + Send>>) {
+/// Counts its drop.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A count, and what makes values whose drops it counts.
+fn counter() -> (Arc<AtomicUsize>, impl Fn() -> Counted) {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
-    let counts = move || {
-        let counted = counted.clone();
-        OnDrop::new(
-            Box::new(move || drop(counted.fetch_add(1, Ordering::Relaxed))) as Box<dyn FnOnce() + Send>
-        )
-    };
-    (count, counts)
+    (count, move || Counted(counted.clone()))
 }
 
 #[test]
@@ -232,9 +235,8 @@ fn settings_that_make_no_sense_are_refused() {
 #[test]
 fn stacks_of_any_size_that_is_asked_for_or_an_error_that_join_reports() {
     common::check(|| {
-        let with = |size| {
-            osier::thread::Builder::new().stack_size(size).spawn(|| osier::yield_now()).unwrap().join()
-        };
+        let with =
+            |size| osier::thread::Builder::new().stack_size(size).spawn(osier::yield_now).unwrap().join();
         with(0).unwrap();
         with(1).unwrap();
         with(100_000).unwrap();

@@ -214,7 +214,11 @@ fn a_permit_that_races_with_a_deadline_or_a_kill_is_not_lost() {
                             let _release = common::OnDrop::new(|| held.set(held.get() - 1));
                             osier::sleep(MILLI * (n % 3));
                         };
-                        if n % 3 == 0 { work() } else { drop(timeout(2 * patience, work)) }
+                        if n % 3 == 0 {
+                            work();
+                        } else {
+                            let _ = timeout(2 * patience, work);
+                        }
                     })
                 })
                 .collect();

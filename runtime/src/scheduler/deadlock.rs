@@ -39,12 +39,12 @@ impl fmt::Display for Waiting {
 
 /// Nobody can run any more: every green thread waits for another one.
 ///
-/// Its `Display` lists who waits for what, and the cycle if there is one.
+/// Its `Display` lists who waits for what, and the circle if there is one.
 #[derive(Clone, Debug)]
 pub struct Deadlock {
     waiting: Vec<Waiting>,
     /// Indices into `waiting`, each of which waits for the next, and the last for the first; empty if nobody knows.
-    cycle: Vec<usize>,
+    circle: Vec<usize>,
 }
 
 impl Deadlock {
@@ -58,8 +58,11 @@ impl Deadlock {
             })
             .collect();
         let index_of = |id: u64| waiting.iter().position(|(task, _)| task.id == id);
-        let cycle = find_cycle(&waits_for).into_iter().filter_map(index_of).collect();
-        Deadlock { waiting: waiting.iter().map(|(task, reason)| Waiting::new(task, reason)).collect(), cycle }
+        let circle = find_circle(&waits_for).into_iter().filter_map(index_of).collect();
+        Deadlock {
+            waiting: waiting.iter().map(|(task, reason)| Waiting::new(task, reason)).collect(),
+            circle,
+        }
     }
 
     /// Who waits, and for what.
@@ -70,8 +73,8 @@ impl Deadlock {
 
     /// Those that wait for each other in a circle, in order: each for the next, the last for the first. Empty if it is not a
     /// circle of joins that stops the program.
-    pub fn cycle(&self) -> impl Iterator<Item = &Waiting> {
-        self.cycle.iter().map(|&index| &self.waiting[index])
+    pub fn circle(&self) -> impl Iterator<Item = &Waiting> {
+        self.circle.iter().map(|&index| &self.waiting[index])
     }
 }
 
@@ -81,12 +84,12 @@ impl fmt::Display for Deadlock {
         for waiting in &self.waiting {
             write!(f, "\n  {waiting}")?;
         }
-        if !self.cycle.is_empty() {
+        if !self.circle.is_empty() {
             write!(f, "\n  in a circle:")?;
-            for waiting in self.cycle() {
+            for waiting in self.circle() {
                 write!(f, " {} →", waiting.id.number())?;
             }
-            write!(f, " {}", self.waiting[self.cycle[0]].id.number())?;
+            write!(f, " {}", self.waiting[self.circle[0]].id.number())?;
         }
         Ok(())
     }
@@ -95,7 +98,7 @@ impl fmt::Display for Deadlock {
 impl Error for Deadlock {}
 
 /// A circle in a graph in which everyone waits for one at most; empty if there is none.
-fn find_cycle(waits_for: &HashMap<u64, u64>) -> Vec<u64> {
+fn find_circle(waits_for: &HashMap<u64, u64>) -> Vec<u64> {
     let mut starts: Vec<_> = waits_for.keys().copied().collect();
     starts.sort_unstable();
     let mut known_free = std::collections::HashSet::new();
@@ -124,8 +127,8 @@ mod tests {
     #[test]
     fn a_circle_is_found_behind_a_tail() {
         let waits_for = HashMap::from([(1, 2), (2, 3), (3, 4), (4, 2), (7, 8)]);
-        assert_eq!(find_cycle(&waits_for), [2, 3, 4]);
-        assert_eq!(find_cycle(&HashMap::from([(1, 2), (2, 3)])), []);
-        assert_eq!(find_cycle(&HashMap::from([(1, 1)])), [1]);
+        assert_eq!(find_circle(&waits_for), [2, 3, 4]);
+        assert_eq!(find_circle(&HashMap::from([(1, 2), (2, 3)])), []);
+        assert_eq!(find_circle(&HashMap::from([(1, 1)])), [1]);
     }
 }

@@ -80,6 +80,9 @@ struct Ending {
     on_stuck: Option<Report<Deadlock>>,
 }
 
+/// Tells the user of something.
+type Report<T> = Box<dyn Fn(&T)>;
+
 /// Usable bytes of the main green thread's stack: what Linux gives a program's main thread.
 const MAIN_STACK_SIZE: usize = 8 * 1024 * 1024;
 
@@ -380,7 +383,7 @@ impl Runtime {
             // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
             let Some(pool) = self.worker.remote().offload.idle_threads() else { continue };
             let alone = sys::process::threads() == Some(1 + pool);
-            if alone || deadlock.cycle().next().is_some() {
+            if alone || deadlock.circle().next().is_some() {
                 self.worker.kill_all();
                 return Some(deadlock);
             }
