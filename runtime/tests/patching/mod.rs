@@ -1,0 +1,102 @@
+//! What the tests of `osier::patch` share. Each test file is a process of its own.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Ends the process if the test takes so long that something must block the OS thread.
+pub(crate) fn watchdog() {
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(60));
+        let _ = writeln!(io::stderr(), "the OS thread is blocked");
+        std::process::exit(101);
+    });
+}
+
+pub(crate) fn os_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// On a green thread: has another one make a call that waits, and shows that meanwhile this one goes on and that no OS thread was
+/// started. Then `release` makes what is waited for. Gives what the call gave.
+pub(crate) fn neighbour_goes_on<T: 'static>(
+    what: &str,
+    call: impl FnOnce() -> T + 'static,
+    release: impl FnOnce(),
+) -> T {
+    let threads = os_threads();
+    let begun = Rc::new(Cell::new(false));
+    let waiter = osier::spawn_local({
+        let begun = begun.clone();
+        move || {
+            begun.set(true);
+            call()
+        }
+    });
+    for _ in 0..10 {
+        osier::yield_now();
+        assert!(begun.get(), "{what} has not begun");
+        assert!(!waiter.is_finished(), "{what} did not wait");
+    }
+    assert_eq!(os_threads(), threads, "{what} was handed to an OS thread");
+    release();
+    waiter.join().unwrap_or_else(|_| panic!("{what} has panicked"))
+}
+
+/// What a libc call has answered: its number, or its error number.
+pub(crate) fn answer(result: isize) -> Result<usize, i32> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error().raw_os_error().unwrap())
+}
+
+/// Runs `f` on a green thread that is killed while it waits in `f`; gives what `f` gave. The wait after it unwinds.
+pub(crate) fn killed_in<T: 'static>(what: &str, f: impl FnOnce() -> T + 'static) -> T {
+    let given = Rc::new(Cell::new(None));
+    let beyond = Rc::new(Cell::new(false));
+    let waiter = osier::spawn_local({
+        let (given, beyond) = (given.clone(), beyond.clone());
+        move || {
+            given.set(Some(f()));
+            osier::yield_now();
+            beyond.set(true);
+        }
+    });
+    for _ in 0..3 {
+        osier::yield_now();
+    }
+    assert!(!waiter.is_finished(), "{what} did not wait");
+    waiter.kill();
+    let killed = waiter.join().unwrap_err();
+    assert!(killed.is::<osier::thread::Killed>(), "{what} ended otherwise");
+    assert!(!beyond.get(), "the wait after {what} did not unwind");
+    given.take().unwrap_or_else(|| panic!("{what} has unwound through C"))
+}
+
+/// Runs `f` in a `timeout` that passes while it waits; gives what `f` gave. The wait after it unwinds.
+pub(crate) fn timed_out_in<T>(what: &str, f: impl FnOnce() -> T) -> T {
+    let mut given = None;
+    let outcome = osier::time::timeout(Duration::from_millis(5), || {
+        given = Some(f());
+        osier::yield_now();
+    });
+    assert!(outcome.is_err(), "the wait after {what} did not unwind");
+    given.unwrap_or_else(|| panic!("{what} has unwound through C"))
+}
+
+/// [`killed_in`] for a call that may be over by itself at any time: the kill comes before it.
+pub(crate) fn killed_on_spot<T: 'static>(what: &str, f: impl FnOnce() -> T + 'static) -> T {
+    let given = Rc::new(Cell::new(None));
+    let waiter = osier::spawn_local({
+        let given = given.clone();
+        move || {
+            osier::shield(osier::yield_now);
+            given.set(Some(f()));
+            osier::yield_now();
+        }
+    });
+    osier::yield_now();
+    waiter.kill();
+    waiter.join().unwrap_err();
+    given.take().unwrap_or_else(|| panic!("{what} has unwound through C"))
+}
