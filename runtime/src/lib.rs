@@ -57,3 +57,8 @@ pub use crate::scheduler::{
 };
 pub use crate::stack::{Stacks, stats as stacks};
 pub use crate::thread::{shield, sleep, spawn, spawn_local, yield_now};
+
+/// Has the README's program run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

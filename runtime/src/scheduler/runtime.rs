@@ -80,9 +80,6 @@ struct Ending {
     on_stuck: Option<Report<Deadlock>>,
 }
 
-/// Tells the user of something.
-type Report<T> = Box<dyn Fn(&T)>;
-
 /// Usable bytes of the main green thread's stack: what Linux gives a program's main thread.
 const MAIN_STACK_SIZE: usize = 8 * 1024 * 1024;
 
