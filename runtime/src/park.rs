@@ -134,6 +134,8 @@ impl Unparker {
 ///
 /// `Cancelled` if the green thread was killed or an enclosing timeout has passed, unless a `shield` or an unwinding stack
 /// stands between. An unpark that comes first counts first.
+// Inlined, as all on the way to the switch: each function that returns after a switch is one wrong return prediction.
+#[inline]
 pub(crate) fn park(reason: Reason, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
     scheduler::with_place(|place| match place {
         Place::Green(worker) => worker.park(reason, deadline),

@@ -141,6 +141,7 @@ pub(crate) fn kill(task: &Arc<Task>) {
 /// # Errors
 ///
 /// As `park`.
+#[inline]
 pub(crate) fn yield_now() -> Result<(), Cancelled> {
     with_place(|place| match place {
         Place::Green(worker) => worker.yield_now(),

@@ -10,8 +10,8 @@
 //!
 //! # Invariant
 //!
-//! The worker's own reference to each live green thread is in one place: `run_queue`, `current`, or `parked`. No `RefCell` of
-//! the worker is borrowed across a switch.
+//! The worker's own reference to each live green thread is in one place: `run_queue`, the frame of `run` that resumes it, or
+//! `parked`. No `RefCell` of the worker is borrowed across a switch.
 
 use super::remote::{Remote, abandon};
 use super::run_queue::{Green, RunQueue, Stage};
@@ -27,6 +27,7 @@ use crate::sys::event::{Epoll, TimerFd};
 use crate::task::{Attributes, Body, Ended, Task};
 use crate::timer::Timers;
 use core::cell::{Cell, RefCell};
+use core::ptr;
 use core::time::Duration;
 use slab::Slab;
 use std::sync::Arc;
@@ -44,8 +45,9 @@ const BUDGET: u32 = 128;
 pub(crate) struct Worker {
     remote: Arc<Remote>,
     run_queue: RefCell<RunQueue>,
-    /// The green thread that runs now; `None` between two.
-    current: RefCell<Option<Arc<Task>>>,
+    /// The green thread that runs now; null between two. Points into the `Arc` that `run` holds, which sets and clears this: a
+    /// pointer, since a count taken and given back at each switch costs more than the switch.
+    current: Cell<*const Task>,
     /// Why the running one leaves its stack.
     leaving: Cell<Leaving>,
     parked: RefCell<Slab<Green>>,
@@ -94,7 +96,7 @@ impl Worker {
         Worker {
             remote,
             run_queue: RefCell::new(run_queue),
-            current: RefCell::new(None),
+            current: Cell::new(ptr::null()),
             leaving: Cell::new(Leaving::Done),
             parked: RefCell::new(Slab::new()),
             timers: RefCell::new(Timers::default()),
@@ -131,8 +133,27 @@ impl Worker {
 
     #[inline]
     pub(crate) fn runs_green_thread(&self) -> bool {
-        // Borrowed only in the middle of a switch, where a signal handler may ask: no place to switch again.
-        self.current.try_borrow().is_ok_and(|current| current.is_some())
+        !self.current.get().is_null()
+    }
+
+    /// The running green thread; `None` between two.
+    #[inline]
+    fn current(&self) -> Option<&Task> {
+        // SAFETY: null, or set by `run`, which holds the green thread until it has cleared this; and this is called by code that
+        // runs on that green thread's stack, which keeps the reference no longer than it runs itself.
+        unsafe { self.current.get().as_ref() }
+    }
+
+    /// The running green thread; `None` between two.
+    pub(crate) fn running(&self) -> Option<Arc<Task>> {
+        let task = self.current.get();
+        if task.is_null() {
+            return None;
+        }
+        // SAFETY: it came from the `Arc` that `run` holds, which is alive.
+        unsafe { Arc::increment_strong_count(task) };
+        // SAFETY: the count was taken just now.
+        Some(unsafe { Arc::from_raw(task) })
     }
 
     /// The running green thread.
@@ -141,12 +162,7 @@ impl Worker {
     ///
     /// If none runs.
     pub(crate) fn current_task(&self) -> Arc<Task> {
-        self.current.borrow().clone().expect("a green thread runs")
-    }
-
-    /// The running green thread; `None` between two, and where its name is being looked at already.
-    pub(crate) fn running(&self) -> Option<Arc<Task>> {
-        self.current.try_borrow().ok()?.clone()
+        self.running().expect("a green thread runs")
     }
 
     /// Green threads that have been born and are not done.
@@ -188,8 +204,7 @@ impl Worker {
         let whose;
         let suspender;
         {
-            let current = self.current.borrow();
-            let task = current.as_ref().expect("only a green thread is parked here");
+            let task = self.current().expect("only a green thread is parked here");
             let home = task.home(self);
             if home.token.take() {
                 return Ok(Wake::Unparked);
@@ -197,7 +212,6 @@ impl Worker {
             let cancellable = !limits.shielded;
             if cancellable && task.is_killed() {
                 let suspender = home.suspender.get().expect("a running green thread has a suspender");
-                drop(current);
                 // One that catches its kill and waits again must not keep the others from running.
                 self.let_others_run(suspender);
                 return Err(Cancelled::Killed);
@@ -221,8 +235,7 @@ impl Worker {
             // not returned.
             entry::apart(|| unsafe { suspender.suspend() });
         });
-        let current = self.current.borrow();
-        let home = current.as_ref().expect("resumed as the current one").home(self);
+        let home = self.current().expect("resumed as the current one").home(self);
         match home.ended.get() {
             Ended::Unparked => Ok(Wake::Unparked),
             Ended::Deadline => passed(whose),
@@ -233,16 +246,12 @@ impl Worker {
     /// Lets the other ready ones run first.
     #[inline]
     pub(crate) fn yield_now(&self) -> Result<(), Cancelled> {
-        let suspender = {
-            let current = self.current.borrow();
-            let task = current.as_ref().expect("only a green thread yields here");
-            task.home(self).suspender.get().expect("a running green thread has a suspender")
-        };
+        let task = self.current().expect("only a green thread yields here");
+        let suspender = task.home(self).suspender.get().expect("a running green thread has a suspender");
         self.let_others_run(suspender);
         // Looked at afterwards, as in every wait: whoever catches this in a loop has let the others run.
         let limits = Limits::now();
-        let killed = self.current.borrow().as_ref().is_some_and(|task| task.is_killed());
-        if killed && !limits.shielded {
+        if task.is_killed() && !limits.shielded {
             return Err(Cancelled::Killed);
         }
         match limits.timeout {
@@ -454,30 +463,34 @@ impl Worker {
 
     /// Runs a green thread until it leaves its stack.
     #[inline]
-    fn run(&self, green: Green, measures: bool) {
-        let Green { task, stage } = green;
-        let mut fiber = match stage {
+    fn run(&self, mut green: Green, measures: bool) {
+        // It stays where it is while it runs: to take it apart and to put it together again costs more than the switch.
+        let fiber = match &mut green.stage {
             Stage::Started(fiber) => fiber,
-            Stage::Unstarted(body) => match self.start(&task, body) {
-                Some(fiber) => fiber,
-                None => return self.finish(&task),
-            },
+            Stage::Unstarted(_) => {
+                let Some(started) = self.start(green) else { return };
+                green = started;
+                let Stage::Started(fiber) = &mut green.stage else { unreachable!("it was started just now") };
+                fiber
+            }
         };
         self.budget.set(BUDGET);
         self.leaving.set(Leaving::Done);
         let started = measures.then(|| self.now());
-        *self.current.borrow_mut() = Some(task);
+        self.current.set(Arc::as_ptr(&green.task));
         let state = entry::apart(|| fiber.resume());
-        let task = self.current.borrow_mut().take().expect("it was put there above");
+        self.current.set(ptr::null());
         if let Some(started) = started {
-            let home = task.home(self);
+            let home = green.task.home(self);
             home.ran.set(home.ran.get() + self.now().saturating_duration_since(started));
         }
         if state == State::Finished {
-            drop(fiber.into_stack());
+            let Green { task, stage } = green;
+            if let Stage::Started(fiber) = stage {
+                drop(fiber.into_stack());
+            }
             return self.finish(&task);
         }
-        let green = Green { task, stage: Stage::Started(fiber) };
         match self.leaving.get() {
             Leaving::Yield => {
                 let ran = green.task.home(self).ran.get();
@@ -492,30 +505,32 @@ impl Worker {
         }
     }
 
-    /// Gives a green thread its stack; `None` if there is none to be had. One that was killed gets one too, to drop its body on:
-    /// destructors may wait.
-    fn start(&self, task: &Arc<Task>, body: Body) -> Option<Fiber> {
+    /// Gives a green thread its stack; `None`, and it has ended, if there is none to be had. One that was killed gets one too, to
+    /// drop its body on: destructors may wait.
+    fn start(&self, green: Green) -> Option<Green> {
+        let Green { task, stage: Stage::Unstarted(body) } = green else { return Some(green) };
         let killed = task.is_killed();
         let body: Body = if killed { Box::new(move || drop_quietly(body)) } else { body };
         match stack::acquire(task.attributes.stack_size.unwrap_or(self.stack_size)) {
             Ok(stack) => {
                 task.home(self).stack_limit.set(stack.limit());
-                Some(Fiber::new(stack, move |suspender| {
+                let fiber = Fiber::new(stack, move |suspender| {
                     super::with_worker(|worker| {
                         let worker = worker.expect("green threads run on workers");
-                        let current = worker.current.borrow();
-                        let home = current.as_ref().expect("it was just resumed").home(worker);
+                        let home = worker.current().expect("it was just resumed").home(worker);
                         home.suspender.set(Some(suspender));
                     });
                     // The body has caught its own panics; those of greenlets that it left suspended end with them.
                     let _ = entry::fresh(body);
-                }))
+                });
+                Some(Green { task, stage: Stage::Started(fiber) })
             }
             Err(error) => {
                 drop_quietly(body);
                 if !killed {
                     task.fail(error);
                 }
+                self.finish(&task);
                 None
             }
         }
