@@ -45,12 +45,16 @@
 
 mod error;
 mod family;
+mod mailbox;
+mod node;
 mod trace;
 
 pub use self::error::{SetBodyError, SetParentError, SwitchError};
 pub use self::trace::{Event, Kind, TraceFn, settrace};
 
-use self::family::{Family, Mail, NoStart, Node, Refusal};
+use self::family::{Family, Refusal};
+use self::mailbox::Mail;
+use self::node::{NoStart, Node};
 use crate::entry;
 use crate::stack::{DEFAULT_SIZE, overflow};
 use core::any::Any;

@@ -32,24 +32,24 @@
 //! catches that, and yields again, is asked once more when its scope or green thread ends, and then given up: its stack is
 //! never freed. What it returns or raises meanwhile is dropped.
 
-use crate::entry::{self, Ended, Entry, Freeze, Resident};
-use crate::fiber::{self, Fiber, Suspender};
-use crate::limits::{self, Origin};
+mod control;
+mod error;
+
+pub use self::error::{CloseError, SendError, ThrowError};
+
+use self::control::{Control, Mailbox, Sent, Stage};
+use crate::entry;
+use crate::fiber::{self, Suspender};
 use crate::panic_count;
-use crate::stack::{self, DEFAULT_SIZE};
+use crate::stack::DEFAULT_SIZE;
 use core::any::Any;
-use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
 use core::ptr;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::rc::Rc;
-
-/// How often a generator is asked to end before its stack is given up: when it is dropped and when its entry ends, or twice
-/// then.
-const MAX_ATTEMPTS: u8 = 2;
 
 /// A function that gives values of type `Y` one after another, is sent values of type `S`, and returns an `R`.
 ///
@@ -75,84 +75,6 @@ pub struct Yielder<Y, S = ()> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GeneratorExit;
 
-/// Why a value could not be sent; holds the value.
-#[non_exhaustive]
-pub enum SendError<S> {
-    /// The generator has not been driven to its first `yield_`, so nothing would receive the value.
-    NotStarted(S),
-    /// The generator has ended.
-    Ended(S),
-}
-
-/// Why nothing could be raised in a generator.
-#[non_exhaustive]
-pub enum ThrowError<E> {
-    /// It was left in a destructor, while its stack unwinds; holds what was to be raised.
-    Unwinding(E),
-}
-
-/// Why a generator did not close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseError {
-    /// It has caught its [`GeneratorExit`] and yielded again; the value was dropped.
-    Ignored,
-    /// It was left in a destructor, while its stack unwinds.
-    Unwinding,
-}
-
-/// What a generator will run.
-type Body<Y, S, R> = Box<dyn FnOnce(&Yielder<Y, S>) -> R>;
-
-/// The control block.
-struct Control<Y: 'static, S: 'static, R: 'static> {
-    number: u64,
-    stage: Cell<Stage>,
-    mail: Mailbox<Y, S>,
-    /// `None` before the first resume and after the end.
-    fiber: UnsafeCell<Option<Fiber>>,
-    /// `None` from the start on.
-    body: Cell<Option<Body<Y, S, R>>>,
-    /// What the body has returned or raised, until it is taken.
-    result: Cell<Option<Result<R, Box<dyn Any + Send>>>>,
-    /// The innermost limit on waiting of whoever drives it.
-    driver: Origin,
-    /// Leads to `driver`; null before the start.
-    link: Cell<*const Origin>,
-    /// The entry that it was first driven in; null before the start.
-    home: Cell<*const Entry>,
-    /// Bytes.
-    stack_size: usize,
-    /// How often it was asked to end; see [`MAX_ATTEMPTS`].
-    attempts: Cell<u8>,
-}
-
-/// What passes between a generator and its driver.
-struct Mailbox<Y, S> {
-    /// For the driver.
-    yielded: Cell<Option<Y>>,
-    /// For the generator.
-    sent: Cell<Sent<S>>,
-    /// The entry that it is driven in.
-    driven_in: Cell<*const Entry>,
-    /// It is suspended in a destructor while its stack unwinds: nothing can be raised there.
-    unwinding: Cell<bool>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    New,
-    Suspended,
-    Running,
-    Ended,
-}
-
-enum Sent<S> {
-    Nothing,
-    Value(S),
-    Throw(Box<dyn Any + Send>),
-}
-
 impl<Y: 'static, S: 'static, R: 'static> Generator<Y, S, R> {
     /// A generator that will run `body` when it is first driven. Never waits.
     pub fn new(body: impl FnOnce(&Yielder<Y, S>) -> R + 'static) -> Generator<Y, S, R> {
@@ -164,26 +86,7 @@ impl<Y: 'static, S: 'static, R: 'static> Generator<Y, S, R> {
         bytes: usize,
         body: impl FnOnce(&Yielder<Y, S>) -> R + 'static,
     ) -> Generator<Y, S, R> {
-        Generator {
-            control: Rc::new(Control {
-                number: entry::next_number(),
-                stage: Cell::new(Stage::New),
-                mail: Mailbox {
-                    yielded: Cell::new(None),
-                    sent: Cell::new(Sent::Nothing),
-                    driven_in: Cell::new(ptr::null()),
-                    unwinding: Cell::new(false),
-                },
-                fiber: UnsafeCell::new(None),
-                body: Cell::new(Some(Box::new(body))),
-                result: Cell::new(None),
-                driver: Origin::new(),
-                link: Cell::new(ptr::null()),
-                home: Cell::new(ptr::null()),
-                stack_size: bytes,
-                attempts: Cell::new(0),
-            }),
-        }
+        Generator { control: Rc::new(Control::new(bytes, Box::new(body))) }
     }
 
     /// Takes the stack now, which else the first `next` does, without an error to return. Runs nothing and does not wait.
@@ -452,236 +355,3 @@ impl<Y, S> fmt::Debug for Yielder<Y, S> {
 fn misplaced() -> ! {
     panic!("a generator can yield only on its own stack, and not inside of a scope that it has opened itself")
 }
-
-impl<Y: 'static, S: 'static, R: 'static> Control<Y, S, R> {
-    /// Resumes it with `sent`, and returns what it yields; `None` when it has returned.
-    #[inline]
-    fn drive(self: &Rc<Self>, sent: Sent<S>) -> Option<Y> {
-        if self.home.get().is_null() || !ptr::eq(self.home.get(), entry::current_address()) {
-            self.start_or_check();
-        }
-        self.resume(sent);
-        if self.stage.get() == Stage::Ended
-            && let Err(panic) = self.finish()
-        {
-            resume_unwind(panic);
-        }
-        self.mail.yielded.take()
-    }
-
-    /// Makes a new generator ready to be resumed, and panics unless it may be driven here.
-    #[cold]
-    fn start_or_check(self: &Rc<Self>) {
-        if self.home.get().is_null() {
-            if let Err(error) = self.start() {
-                panic!("no memory for a generator's stack of {} bytes: {error}", self.stack_size);
-            }
-        } else if entry::enclosing(self.home.get()).is_none() {
-            panic!(
-                "a generator can only be driven in the scope or green thread in which it was first driven"
-            );
-        }
-    }
-
-    /// Takes a stack and becomes a resident of the current entry.
-    fn start(self: &Rc<Self>) -> io::Result<()> {
-        let entry = entry::current().expect(
-            "generators are driven inside `greenlet::scope`, a green thread or `osier::run`: put one of them around",
-        );
-        stack::overflow::arm();
-        let stack = stack::acquire(self.stack_size)?;
-        let bounds = fiber::bounds(&stack);
-        let Some(body) = self.body.take() else { return Ok(()) };
-        let control = Rc::as_ptr(self);
-        let fiber = Fiber::new(stack, move |suspender| {
-            // SAFETY: the fiber runs only while its control block is registered with its entry, or is being ended by it.
-            let control = unsafe { &*control };
-            let yielder = Yielder {
-                suspender,
-                mail: &raw const control.mail,
-                stack: bounds,
-                _on_its_stack: PhantomData,
-            };
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                // SAFETY: the cell is the control block's own, and leads to its `driver`, whose head is noted at each resume by the
-                // one who resumes, who is beneath as long as the body runs.
-                unsafe { limits::inherit(&raw const control.link, || body(&yielder)) }
-            }));
-            control.result.set(Some(result));
-        });
-        // SAFETY: there is no fiber yet that could run, so nobody holds a reference into the cell.
-        unsafe { *self.fiber.get() = Some(fiber) };
-        self.link.set(&raw const self.driver);
-        self.home.set(entry);
-        entry.register(self.number, Rc::<Self>::clone(self));
-        Ok(())
-    }
-
-    /// Runs it until it yields or ends. It must be suspended, or started and new, and its home must be around.
-    #[inline]
-    fn resume(&self, sent: Sent<S>) {
-        // A body takes what it is sent, so there is nothing to replace.
-        if !matches!(sent, Sent::Nothing) {
-            self.mail.sent.set(sent);
-        }
-        self.mail.driven_in.set(entry::current_address());
-        self.driver.note();
-        self.stage.set(Stage::Running);
-        let state = if std::thread::panicking() { self.switch_while_unwinding() } else { self.switch() };
-        self.stage.set(if state == fiber::State::Suspended { Stage::Suspended } else { Stage::Ended });
-    }
-
-    /// The driver's stack unwinds: its panics are not the generator's. Nor may the generator's code switch greenlets, since it
-    /// runs on behalf of a destructor.
-    #[cold]
-    fn switch_while_unwinding(&self) -> fiber::State {
-        let mut state = fiber::State::Suspended;
-        let mut switch = || panic_count::lend(|| state = self.switch());
-        match entry::current() {
-            Some(entry) => entry.freeze(Freeze::Unwinding, switch),
-            None => switch(),
-        }
-        state
-    }
-
-    #[inline]
-    fn switch(&self) -> fiber::State {
-        // SAFETY: a generator that can be resumed has a fiber, and it does not run: `stage` said so, and whoever resumes it
-        // nevertheless while it runs finds `stage` changed. So nobody else holds a reference into the cell.
-        let fiber = unsafe { &mut *self.fiber.get() };
-        // SAFETY: as above.
-        unsafe { fiber.as_mut().unwrap_unchecked() }.resume()
-    }
-
-    /// After its body has ended: gives back the stack; what the body has raised is the error.
-    #[cold]
-    fn finish(&self) -> Result<(), Box<dyn Any + Send>> {
-        self.retire();
-        match self.result.take() {
-            Some(Err(panic)) => Err(panic),
-            returned => {
-                self.result.set(returned);
-                Ok(())
-            }
-        }
-    }
-
-    /// Ends one that has not begun; its body is dropped.
-    #[cold]
-    fn abandon(&self) {
-        let body = self.body.take();
-        self.retire();
-        drop(body);
-    }
-
-    /// Ends it and leaves its entry: it has not begun, has finished, or is given up, which counts its stack as leaked.
-    fn retire(&self) {
-        self.stage.set(Stage::Ended);
-        // SAFETY: it does not run, so nobody holds a reference into the cell.
-        let fiber = unsafe { &mut *self.fiber.get() }.take();
-        // SAFETY: null, or the entry has not ended: its end would have come here, and then this was null.
-        let home = unsafe { self.home.replace(ptr::null()).as_ref() };
-        if let Some(home) = home {
-            home.unregister(self.number);
-        }
-        drop(fiber);
-    }
-
-    /// Asks a suspended one to end; what it yields, returns or raises instead is dropped. Its home must be around.
-    #[cold]
-    fn unwind(&self) {
-        if self.mail.unwinding.get() {
-            // Raising in a destructor of a stack that unwinds would abort the process.
-            self.retire();
-            return;
-        }
-        self.attempts.set(self.attempts.get() + 1);
-        self.resume(Sent::Throw(Box::new(GeneratorExit)));
-        if self.stage.get() == Stage::Suspended {
-            drop(self.mail.yielded.take());
-        } else if let Err(panic) = self.finish() {
-            entry::discard(panic);
-        }
-    }
-}
-
-impl<Y: 'static, S: 'static, R: 'static> Resident for Control<Y, S, R> {
-    fn end(self: Rc<Self>) -> Ended {
-        if self.stage.get() == Stage::Running {
-            return Ended::Busy;
-        }
-        if self.stage.get() == Stage::New {
-            self.abandon();
-        }
-        while self.stage.get() == Stage::Suspended && self.attempts.get() < MAX_ATTEMPTS {
-            self.unwind();
-        }
-        if self.stage.get() == Stage::Suspended {
-            self.retire();
-        }
-        Ended::Yes
-    }
-}
-
-impl<S> SendError<S> {
-    /// What was to be sent.
-    pub fn into_value(self) -> S {
-        match self {
-            SendError::NotStarted(value) | SendError::Ended(value) => value,
-        }
-    }
-}
-
-impl<S> fmt::Debug for SendError<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::NotStarted(_) => "NotStarted(..)",
-            SendError::Ended(_) => "Ended(..)",
-        })
-    }
-}
-
-impl<S> fmt::Display for SendError<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::NotStarted(_) => "a value was sent to a generator that was not started",
-            SendError::Ended(_) => "a value was sent to a generator that has ended",
-        })
-    }
-}
-
-impl<S> std::error::Error for SendError<S> {}
-
-impl<E> ThrowError<E> {
-    /// What was to be raised.
-    pub fn into_error(self) -> E {
-        match self {
-            ThrowError::Unwinding(error) => error,
-        }
-    }
-}
-
-impl<E> fmt::Debug for ThrowError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Unwinding(..)")
-    }
-}
-
-impl<E> fmt::Display for ThrowError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nothing can be raised in a generator while its stack unwinds")
-    }
-}
-
-impl<E> std::error::Error for ThrowError<E> {}
-
-impl fmt::Display for CloseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CloseError::Ignored => "the generator ignored GeneratorExit",
-            CloseError::Unwinding => "a generator cannot be closed while its stack unwinds",
-        })
-    }
-}
-
-impl std::error::Error for CloseError {}
