@@ -5,7 +5,8 @@
 //! still suspended in it. Such a call is an *entry*: `greenlet::scope`, and each green thread's body. (Unwinding in the
 //! destructor of a thread-local instead would be a use after free: other thread-locals may already be gone.)
 //!
-//! Owns one word for each OS thread, the innermost entry of the stack that runs now. The scheduler takes it away and puts
+//! Owns, for each OS thread, the innermost entry of the stack that runs now, and what the greenlets of that entry need to
+//! switch quickly. The scheduler takes it away and puts
 //! it back around each of its switches with [`apart`]; greenlets and generators leave it alone, since they run inside the
 //! entry of whoever resumes them.
 //!
@@ -25,16 +26,24 @@ use std::rc::Rc;
 
 thread_local! {
     static CURRENT: Cell<*const Entry> = const { Cell::new(ptr::null()) };
+    static OPEN: Open = const { Open { family: Cell::new(ptr::null()), running: Cell::new(ptr::null()) } };
     /// The number given last on this OS thread.
     static LAST_NUMBER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Whose switches need no questions: what a switch would otherwise have to look up and check, in one place.
+struct Open {
+    /// The address of a family that has been found fit to switch; null when it must be asked whether one is. Whatever
+    /// could change the answer makes it null: another entry becomes current, an entry is frozen, a trace function is set.
+    family: Cell<*const ()>,
+    /// The address of the greenlet of that family whose code runs; meaningless while `family` is null.
+    running: Cell<*const ()>,
 }
 
 /// A call inside which stacks may be switched.
 pub(crate) struct Entry {
     /// The entry around this one, on the same stack or on one that it was resumed from; null when there is none.
     outer: *const Entry,
-    /// The address of `owner`'s family, for the quick way through `switch`; null when there is none or `freeze` is not `No`.
-    family: Cell<*const ()>,
     /// The family of greenlets; empty until one is made.
     owner: OnceCell<Rc<dyn Family>>,
     freeze: Cell<Freeze>,
@@ -95,17 +104,18 @@ pub(crate) fn fresh<R>(body: impl FnOnce() -> R) -> std::thread::Result<R> {
 fn enclose<R>(outer: *const Entry, body: impl FnOnce() -> R) -> std::thread::Result<R> {
     let entry = Entry {
         outer,
-        family: Cell::new(ptr::null()),
         owner: OnceCell::new(),
         freeze: Cell::new(Freeze::No),
         residents: RefCell::new(BTreeMap::new()),
     };
+    shut();
     let before = CURRENT.replace(&raw const entry);
     let result = catch_unwind(AssertUnwindSafe(body));
     debug_assert!(ptr::eq(CURRENT.get(), &raw const entry), "an entry was left out of order");
     if entry.owner.get().is_some() || !entry.residents.borrow().is_empty() {
         entry.close();
     }
+    shut();
     CURRENT.set(before);
     result
 }
@@ -123,6 +133,7 @@ struct PutBack(*const Entry);
 impl PutBack {
     #[inline]
     fn replace<R>(entry: *const Entry, f: impl FnOnce() -> R) -> R {
+        shut();
         let _back = PutBack(CURRENT.replace(entry));
         f()
     }
@@ -131,6 +142,11 @@ impl PutBack {
 impl Drop for PutBack {
     #[inline]
     fn drop(&mut self) {
+        // Each entry that was current in between was taken away in one of the ways above.
+        debug_assert!(
+            OPEN.with(|open| open.family.get()).is_null(),
+            "an entry was left with its family open"
+        );
         CURRENT.set(self.0);
     }
 }
@@ -150,10 +166,35 @@ pub(crate) fn current<'a>() -> Option<&'a Entry> {
     unsafe { CURRENT.get().as_ref() }
 }
 
-/// The address of the family of greenlets that may switch now; null when there is none.
-#[inline]
-pub(crate) fn family_address() -> *const () {
-    current().map_or(ptr::null(), |entry| entry.family.get())
+/// Whether the greenlets of `family` are known to be free to switch.
+#[inline(always)]
+pub(crate) fn is_open(family: *const ()) -> bool {
+    OPEN.with(|open| ptr::eq(open.family.get(), family))
+}
+
+/// The running greenlet of the family that is open; meaningless when none is.
+#[inline(always)]
+pub(crate) fn running() -> *const () {
+    OPEN.with(|open| open.running.get())
+}
+
+/// `greenlet`, of the current entry's family, runs from now on.
+#[inline(always)]
+pub(crate) fn set_running(greenlet: *const ()) {
+    OPEN.with(|open| open.running.set(greenlet));
+}
+
+/// The greenlets of `family` are free to switch until further notice: it is the current entry's, that is not frozen, and
+/// nothing is traced. `running` is the one that runs.
+pub(crate) fn open(family: *const (), running: *const ()) {
+    OPEN.with(|open| open.family.set(family));
+    set_running(running);
+}
+
+/// Whether greenlets are free to switch must be asked anew.
+#[inline(always)]
+pub(crate) fn shut() {
+    OPEN.with(|open| open.family.set(ptr::null()));
 }
 
 /// The entry at `address` if it is the current one or around it.
@@ -177,9 +218,7 @@ impl Entry {
 
     /// The family of greenlets; made by `make` if there is none.
     pub(crate) fn family(&self, make: impl FnOnce() -> Rc<dyn Family>) -> Rc<dyn Family> {
-        let family = self.owner.get_or_init(make);
-        self.show_family();
-        Rc::clone(family)
+        Rc::clone(self.owner.get_or_init(make))
     }
 
     /// Whether `family` is the address of this entry's family.
@@ -198,21 +237,11 @@ impl Entry {
         impl Drop for Thaw<'_> {
             fn drop(&mut self) {
                 self.0.freeze.set(self.1);
-                self.0.show_family();
             }
         }
         let _thaw = Thaw(self, self.freeze.replace(freeze));
-        self.show_family();
+        shut();
         f()
-    }
-
-    /// Sets `family` according to `owner` and `freeze`.
-    fn show_family(&self) {
-        let family = match (self.freeze.get(), self.owner.get()) {
-            (Freeze::No, Some(owner)) => Rc::as_ptr(owner).cast(),
-            _ => ptr::null(),
-        };
-        self.family.set(family);
     }
 
     /// Takes in what must be unwound at the end.

@@ -101,7 +101,6 @@ impl<T: 'static> Family<T> {
     }
 
     /// The greenlet whose code runs. Only while the entry has not ended.
-    #[inline]
     pub(super) fn running(&self) -> *const Node<T> {
         self.current.get()
     }
@@ -136,26 +135,42 @@ impl<T: 'static> Family<T> {
         }
     }
 
+    /// Whether the running code may switch to another greenlet of this family, with no trace function to be told: the quick
+    /// way to ask.
+    #[inline(always)]
+    pub(super) fn is_open(&self) -> bool {
+        (entry::is_open(self.address()) || self.open()) && !std::thread::panicking()
+    }
+
+    /// Sees whether it can be opened.
+    #[cold]
+    #[inline(never)]
+    fn open(&self) -> bool {
+        let can = self.check().is_ok() && !trace::is_set();
+        if can {
+            entry::open(self.address(), self.current.get().cast());
+        }
+        can
+    }
+
     /// Switches from the running greenlet to `target`, in whose mailbox there is something. Returns when somebody has
     /// switched back, with something in the running greenlet's mailbox.
     ///
     /// # Safety
     ///
-    /// `check` must hold; `target` must be active, of this family, and not the running greenlet.
+    /// `check` must hold; `me` must be the running greenlet; `target` must be active, of this family, and not `me`.
     #[inline(always)]
-    pub(super) unsafe fn transfer(&self, target: *const Node<T>) {
-        let me = self.current.get();
-        // SAFETY: who runs is alive: the main greenlet until the entry ends, the others by invariant 1.
-        let me = unsafe { &*me };
+    pub(super) unsafe fn transfer(&self, me: &Node<T>, target: *const Node<T>) {
         me.origin.note();
+        me.mail.wait();
         self.current.set(target);
-        if ptr::eq(me, self.main_address.get()) {
-            self.hub();
-            me.origin.put_back();
-        } else {
-            // SAFETY: by `check` and not being main, `me` runs in its fiber, whose body has therefore not returned.
-            unsafe { me.suspend() };
+        entry::set_running(target.cast());
+        match me.suspender() {
+            None => self.hub(me, target),
+            // SAFETY: `me` runs, by `check` and not being main in its fiber, whose body has therefore not returned.
+            Some(suspender) => unsafe { suspender.suspend_noted() },
         }
+        me.origin.put_back();
     }
 
     /// Notes, for the trace function, who is about to be left.
@@ -163,11 +178,10 @@ impl<T: 'static> Family<T> {
         self.left.set(me.number);
     }
 
-    /// Runs whoever is current until that is the main greenlet.
+    /// Runs `next`, which is current, and then whoever is, until that is `main`, the main greenlet.
     #[inline(always)]
-    fn hub(&self) {
+    fn hub(&self, main: &Node<T>, mut next: *const Node<T>) {
         loop {
-            let next = self.current.get();
             // SAFETY: it was made current as an active greenlet, so it lives (invariant 1), and it is not main; since the main
             // greenlet is switched away and whoever made it current has suspended, its fiber is suspended (invariant 2).
             let state = unsafe { (*next).fiber() }.resume_noted();
@@ -176,7 +190,8 @@ impl<T: 'static> Family<T> {
             if state == fiber::State::Finished || handles == 0 {
                 self.settle(next, state);
             }
-            if ptr::eq(self.current.get(), self.main_address.get()) {
+            next = self.current.get();
+            if ptr::eq(next, main) {
                 break;
             }
         }
@@ -230,6 +245,7 @@ impl<T: 'static> Family<T> {
             target = target.above();
         }
         target.mail.put(mail);
+        // The entry is frozen, so no family is open, and there is no need to say who runs.
         self.current.set(Rc::as_ptr(&target));
     }
 

@@ -1,24 +1,30 @@
 //! Where a greenlet finds what a switch has brought it.
 //!
-//! Filled by whoever switches to the greenlet, emptied by the greenlet when it runs; [`super::family`] keeps them in turn.
+//! Filled by whoever switches to the greenlet, emptied by the greenlet when it runs.
+//!
+//! The value has a place of its own beside the rare rest, and one mark says all that the usual way must know: whether the
+//! greenlet waits at a switch, which a switch to it asks, and whether a value has come, which the greenlet asks then.
 
 use core::any::Any;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 
-/// Where a greenlet finds what a switch has brought it. The value has a place of its own beside the rare rest, so that
-/// the usual way is two stores and two loads.
+/// The mailbox of one greenlet.
 pub(super) struct Mailbox<T> {
-    holds: Cell<Holds>,
-    /// Initialised when `holds` is `Value`.
+    mark: Cell<Mark>,
+    /// Initialised from [`Mailbox::put_value`] to [`Mailbox::take_value`].
     value: UnsafeCell<MaybeUninit<T>>,
-    /// Meaningful when `holds` is `Other`.
+    /// `Mail::Empty` unless `mark` is `Other`.
     other: Cell<Mail<T>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Holds {
-    Nothing,
+enum Mark {
+    /// The greenlet is pending, dead, or runs.
+    Closed,
+    /// The greenlet is suspended at a switch, and nothing has come yet.
+    Waits,
+    /// The greenlet was waiting, and its value is there.
     Value,
     Other,
 }
@@ -36,52 +42,59 @@ pub(super) enum Mail<T> {
 impl<T> Mailbox<T> {
     pub(super) fn new() -> Mailbox<T> {
         Mailbox {
-            holds: Cell::new(Holds::Nothing),
+            mark: Cell::new(Mark::Closed),
             value: UnsafeCell::new(MaybeUninit::uninit()),
             other: Cell::new(Mail::Empty),
         }
     }
 
-    /// Puts in a value, for a switch that is not traced. What is there is not dropped: a greenlet that can be switched to has taken its mail.
+    /// Whether the greenlet is suspended at a switch, with nothing to be found there yet.
+    #[inline(always)]
+    pub(super) fn waits(&self) -> bool {
+        self.mark.get() == Mark::Waits
+    }
+
+    /// The greenlet, which runs, is about to wait at a switch.
+    #[inline(always)]
+    pub(super) fn wait(&self) {
+        self.mark.set(Mark::Waits);
+    }
+
+    /// The greenlet has ended.
+    pub(super) fn close(&self) {
+        self.mark.set(Mark::Closed);
+    }
+
+    /// Puts in a value, for a switch that is not traced and is made now: the greenlet takes it next, or it leaks.
     #[inline(always)]
     pub(super) fn put_value(&self, value: T) {
-        debug_assert!(self.holds.get() == Holds::Nothing, "a greenlet has not taken its mail");
+        debug_assert!(self.waits(), "a value was put where nobody waits");
         // SAFETY: no reference into the cell outlives a method of this type.
         unsafe { self.value.get().write(MaybeUninit::new(value)) };
-        self.holds.set(Holds::Value);
+        self.mark.set(Mark::Value);
     }
 
     /// Takes the value; `None` if there is something else.
     #[inline(always)]
     pub(super) fn take_value(&self) -> Option<T> {
-        if self.holds.get() != Holds::Value {
+        if self.mark.get() != Mark::Value {
             return None;
         }
-        self.holds.set(Holds::Nothing);
-        // SAFETY: it was initialised, and will not be read again now that `holds` says so.
+        self.mark.set(Mark::Closed);
+        // SAFETY: it was initialised, and will not be read again now that `mark` says so.
         Some(unsafe { self.value.get().read().assume_init() })
     }
 
-    /// Puts in anything, in place of what is there. A value that comes this way is traced where it arrives.
+    /// Puts in anything, in place of what came this way before. A value that comes this way is traced where it arrives.
     pub(super) fn put(&self, mail: Mail<T>) {
-        drop(self.take());
-        self.other.set(mail);
-        self.holds.set(Holds::Other);
+        debug_assert!(self.mark.get() != Mark::Value, "a greenlet has not taken its value");
+        drop(self.other.replace(mail));
+        self.mark.set(Mark::Other);
     }
 
+    /// Takes what [`Mailbox::put`] has put in.
     pub(super) fn take(&self) -> Mail<T> {
-        match self.take_value() {
-            Some(value) => Mail::Value(value),
-            None => {
-                self.holds.set(Holds::Nothing);
-                self.other.replace(Mail::Empty)
-            }
-        }
-    }
-}
-
-impl<T> Drop for Mailbox<T> {
-    fn drop(&mut self) {
-        drop(self.take());
+        self.mark.set(Mark::Closed);
+        self.other.replace(Mail::Empty)
     }
 }

@@ -228,19 +228,16 @@ impl<T: 'static> Greenlet<T> {
     pub fn switch(&self, value: T) -> Result<T, SwitchError<T>> {
         let node = &*self.node;
         let family = &*node.family;
-        let me = family.running();
-        if core::ptr::eq(entry::family_address(), family.address())
-            && !std::thread::panicking()
-            && node.stage.get() == State::Active
-            && !core::ptr::eq(me, node)
-            && !trace::is_set()
-        {
+        if family.is_open() && node.mail.waits() {
+            // SAFETY: `running` means the running greenlet, since the family is open; being that it is alive.
+            let me = unsafe { &*entry::running().cast::<Node<T>>() };
             node.mail.put_value(value);
-            // SAFETY: the current entry shows this family, so it is not frozen, and nothing unwinds: `check` holds. The target is
-            // active, of this family, and not the running greenlet.
-            unsafe { family.transfer(node) };
-            // SAFETY: it runs, so it is alive.
-            return unsafe { &*me }.receive().map_err(SwitchError::Exit);
+            // SAFETY: an open family's `check` holds. The target waits at a switch, so it is active and does not run.
+            unsafe { family.transfer(me, node) };
+            return match me.mail.take_value() {
+                Some(value) => Ok(value),
+                None => me.receive_other().map_err(SwitchError::Exit),
+            };
         }
         self.switch_otherwise(value)
     }
@@ -365,16 +362,15 @@ impl<T: 'static> Greenlet<T> {
     /// Switches to `target`, which is not the running greenlet and has something in its mailbox; `check` holds.
     fn transfer<E>(&self, target: Rc<Node<T>>) -> Result<T, SwitchError<E>> {
         let family = &*self.node.family;
-        let me = family.running();
-        // SAFETY: it runs, so it is alive.
-        family.leave(unsafe { &*me });
+        // SAFETY: it runs, so it is alive: the main greenlet until the entry ends, the others since they are residents.
+        let me = unsafe { &*family.running() };
+        family.leave(me);
         let address = Rc::as_ptr(&target);
         // Nothing on a suspended stack shall keep it; its entry does.
         drop(target);
         // SAFETY: the callers have seen that it is active, of this family, not the running one, and that `check` holds.
-        unsafe { family.transfer(address) };
-        // SAFETY: it runs, so it is alive.
-        unsafe { &*me }.receive().map_err(SwitchError::Exit)
+        unsafe { family.transfer(me, address) };
+        me.receive().map_err(SwitchError::Exit)
     }
 
     /// For a greenlet that was to be unwound and has caught that: back to who wanted it.

@@ -35,7 +35,7 @@ pub(super) struct Node<T: 'static> {
     pub(super) mail: Mailbox<T>,
     /// `None` before the first switch, after the end, and in the main greenlet.
     fiber: UnsafeCell<Option<Fiber>>,
-    /// Valid while `fiber` has started and has not finished; `None` before.
+    /// Valid while `fiber` has started and has not finished; `None` before, and in the main greenlet.
     suspender: Cell<Option<Suspender>>,
     /// `None` when none was set, or it was taken to run.
     pub(super) body: Cell<Option<Body<T>>>,
@@ -155,18 +155,10 @@ impl<T: 'static> Node<T> {
         unsafe { fiber.as_mut().unwrap_unchecked() }
     }
 
-    /// Goes back to whoever resumed this greenlet; its limits have been noted.
-    ///
-    /// # Safety
-    ///
-    /// It must be the running greenlet, and not the main one.
-    #[inline]
-    pub(super) unsafe fn suspend(&self) {
-        // SAFETY: `run` has set it before anything else.
-        let suspender = unsafe { self.suspender.get().unwrap_unchecked() };
-        // SAFETY: the greenlet runs: the caller is on its stack or on one that was resumed from it (a generator's).
-        unsafe { suspender.suspend_noted() };
-        self.origin.put_back();
+    /// What suspends this greenlet, once it has begun; `None` for the main one.
+    #[inline(always)]
+    pub(super) fn suspender(&self) -> Option<Suspender> {
+        self.suspender.get()
     }
 
     /// Goes back to the one who wanted this greenlet unwound; returns when it is resumed.
@@ -176,13 +168,16 @@ impl<T: 'static> Node<T> {
     /// It must be the running greenlet, `check` must have said `Victim`.
     #[cold]
     pub(super) unsafe fn go_back(&self) {
+        // A victim is not the main greenlet, and it runs.
+        let Some(suspender) = self.suspender() else { return };
         self.origin.note();
-        // SAFETY: a victim runs in its fiber; the rest is the caller's promise.
-        unsafe { self.suspend() };
+        self.mail.wait();
+        // SAFETY: the greenlet runs: the caller is on its stack or on one that was resumed from it (a generator's).
+        unsafe { suspender.suspend_noted() };
+        self.origin.put_back();
     }
 
     /// Takes what a switch to this greenlet, which runs, has brought.
-    #[inline(always)]
     pub(super) fn receive(&self) -> Result<T, GreenletExit> {
         match self.mail.take_value() {
             Some(value) => Ok(value),
@@ -192,7 +187,7 @@ impl<T: 'static> Node<T> {
 
     #[cold]
     #[inline(never)]
-    fn receive_other(&self) -> Result<T, GreenletExit> {
+    pub(super) fn receive_other(&self) -> Result<T, GreenletExit> {
         let mail = self.mail.take();
         let kind = if matches!(mail, Mail::Throw(_)) { Kind::Throw } else { Kind::Switch };
         if trace::is_set() {
@@ -223,6 +218,7 @@ impl<T: 'static> Node<T> {
     /// Makes it dead.
     pub(super) fn bury(&self) {
         self.stage.set(State::Dead);
+        self.mail.close();
         self.origin.clear();
         // SAFETY: called for a fiber that has finished, is given up while suspended, or is not there: it does not run, so nobody
         // holds a reference into the cell.

@@ -1,6 +1,7 @@
 //! The trace function of greenlets, one for each OS thread.
 
 use super::Id;
+use crate::entry;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -66,10 +67,11 @@ pub fn settrace(trace: Option<TraceFn>) -> Option<TraceFn> {
     let is_set = trace.is_some();
     let before = TRACE.replace(trace);
     IS_SET.set(is_set);
+    // Greenlets that were free to switch with no questions must ask whether they are traced.
+    entry::shut();
     before
 }
 
-#[inline]
 pub(super) fn is_set() -> bool {
     IS_SET.get()
 }
