@@ -17,6 +17,7 @@
 //! 2. What is suspended inside an entry is in its list of residents, from its first resume to its end.
 //! 3. When the entry has ended, each of its residents has ended too, or has been leaked and counted.
 
+use crate::fiber::Suspender;
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell};
 use core::ptr;
@@ -26,7 +27,9 @@ use std::rc::Rc;
 
 thread_local! {
     static CURRENT: Cell<*const Entry> = const { Cell::new(ptr::null()) };
-    static OPEN: Open = const { Open { family: Cell::new(ptr::null()), running: Cell::new(ptr::null()) } };
+    static OPEN: Open = const {
+        Open { family: Cell::new(ptr::null()), running: Cell::new(ptr::null()), suspender: Cell::new(None) }
+    };
     /// The number given last on this OS thread.
     static LAST_NUMBER: Cell<u64> = const { Cell::new(0) };
 }
@@ -38,6 +41,9 @@ struct Open {
     family: Cell<*const ()>,
     /// The address of the greenlet of that family whose code runs; meaningless while `family` is null.
     running: Cell<*const ()>,
+    /// What suspends `running`; `None` when that is the main greenlet. Here, since its way from memory to the switch is what a
+    /// switch back takes as long as.
+    suspender: Cell<Option<Suspender>>,
 }
 
 /// A call inside which stacks may be switched.
@@ -172,23 +178,26 @@ pub(crate) fn is_open(family: *const ()) -> bool {
     OPEN.with(|open| ptr::eq(open.family.get(), family))
 }
 
-/// The running greenlet of the family that is open; meaningless when none is.
+/// The running greenlet of the family that is open, and what suspends it; meaningless when none is.
 #[inline(always)]
-pub(crate) fn running() -> *const () {
-    OPEN.with(|open| open.running.get())
+pub(crate) fn running() -> (*const (), Option<Suspender>) {
+    OPEN.with(|open| (open.running.get(), open.suspender.get()))
 }
 
-/// `greenlet`, of the current entry's family, runs from now on.
+/// A greenlet of the current entry's family runs from now on, and is suspended with `suspender`.
 #[inline(always)]
-pub(crate) fn set_running(greenlet: *const ()) {
-    OPEN.with(|open| open.running.set(greenlet));
+pub(crate) fn set_running(greenlet: *const (), suspender: Option<Suspender>) {
+    OPEN.with(|open| {
+        open.running.set(greenlet);
+        open.suspender.set(suspender);
+    });
 }
 
 /// The greenlets of `family` are free to switch until further notice: it is the current entry's, that is not frozen, and
-/// nothing is traced. `running` is the one that runs.
-pub(crate) fn open(family: *const (), running: *const ()) {
+/// nothing is traced. The other two are as for [`set_running`].
+pub(crate) fn open(family: *const (), running: *const (), suspender: Option<Suspender>) {
     OPEN.with(|open| open.family.set(family));
-    set_running(running);
+    set_running(running, suspender);
 }
 
 /// Whether greenlets are free to switch must be asked anew.

@@ -21,6 +21,7 @@ use crate::limits;
 use crate::stack::{self, Stack};
 use core::fmt;
 use core::mem::ManuallyDrop;
+use core::ptr::NonNull;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 /// A stack with a saved context.
@@ -42,7 +43,7 @@ pub(crate) enum State {
 #[derive(Clone, Copy)]
 pub(crate) struct Suspender {
     /// Lies on the fiber's own stack: valid as long as the body runs or is suspended.
-    yielder: *const Yielder<(), ()>,
+    yielder: NonNull<Yielder<(), ()>>,
 }
 
 impl Fiber {
@@ -52,7 +53,7 @@ impl Fiber {
         let coroutine = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             // A stack starts without limits of its own; the resumer's come back with the next switch.
             limits::replace(core::ptr::null());
-            body(Suspender { yielder });
+            body(Suspender { yielder: NonNull::from(yielder) });
         });
         Fiber { coroutine: ManuallyDrop::new(coroutine) }
     }
@@ -74,8 +75,14 @@ impl Fiber {
     }
 
     /// [`Fiber::resume`] for an owner that has noted the limits and puts them back itself.
+    ///
+    /// # Safety
+    ///
+    /// The body must not have returned.
     #[inline(always)]
-    pub(crate) fn resume_noted(&mut self) -> State {
+    pub(crate) unsafe fn resume_noted(&mut self) -> State {
+        // SAFETY: the caller's promise.
+        unsafe { core::hint::assert_unchecked(!self.coroutine.done()) };
         match self.coroutine.resume(()) {
             CoroutineResult::Yield(()) => State::Suspended,
             CoroutineResult::Return(()) => State::Finished,
@@ -151,7 +158,7 @@ impl Suspender {
     pub(crate) unsafe fn suspend(self) {
         let limits = limits::head();
         // SAFETY: the body has not returned, so the yielder on its stack is alive; it is running, so there is a resumer to go to.
-        unsafe { &*self.yielder }.suspend(());
+        unsafe { self.yielder.as_ref() }.suspend(());
         limits::replace(limits);
     }
 
@@ -163,7 +170,7 @@ impl Suspender {
     #[inline(always)]
     pub(crate) unsafe fn suspend_noted(self) {
         // SAFETY: as in `suspend`.
-        unsafe { &*self.yielder }.suspend(());
+        unsafe { self.yielder.as_ref() }.suspend(());
     }
 
     /// [`Suspender::suspend`] for a fiber that may be resumed on another OS thread: touches no thread-local.
@@ -174,6 +181,6 @@ impl Suspender {
     #[inline(never)]
     pub(crate) unsafe fn suspend_bare(self) {
         // SAFETY: as in `suspend`.
-        unsafe { &*self.yielder }.suspend(());
+        unsafe { self.yielder.as_ref() }.suspend(());
     }
 }

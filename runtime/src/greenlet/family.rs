@@ -30,7 +30,7 @@ use super::node::{NoStart, Node};
 use super::trace::{self, Kind};
 use super::{Greenlet, State};
 use crate::entry::{self, Entry, Freeze};
-use crate::fiber;
+use crate::fiber::{self, Suspender};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::ptr;
@@ -139,18 +139,17 @@ impl<T: 'static> Family<T> {
     /// way to ask.
     #[inline(always)]
     pub(super) fn is_open(&self) -> bool {
-        (entry::is_open(self.address()) || self.open()) && !std::thread::panicking()
+        entry::is_open(self.address()) && !std::thread::panicking()
     }
 
-    /// Sees whether it can be opened.
-    #[cold]
-    #[inline(never)]
-    fn open(&self) -> bool {
-        let can = self.check().is_ok() && !trace::is_set();
-        if can {
-            entry::open(self.address(), self.current.get().cast());
+    /// Opens it, if nothing is traced, so that the next switch can go the quick way. `check` must hold.
+    pub(super) fn open(&self) {
+        if !trace::is_set() {
+            let current = self.current.get();
+            // SAFETY: it runs, so it is alive: the main greenlet until the entry ends, the others by invariant 1.
+            let suspender = unsafe { &*current }.suspender();
+            entry::open(self.address(), current.cast(), suspender);
         }
-        can
     }
 
     /// Switches from the running greenlet to `target`, in whose mailbox there is something. Returns when somebody has
@@ -158,19 +157,28 @@ impl<T: 'static> Family<T> {
     ///
     /// # Safety
     ///
-    /// `check` must hold; `me` must be the running greenlet; `target` must be active, of this family, and not `me`.
+    /// `check` must hold; `me` must be the running greenlet, and `suspender` its own; `target` must be active, of this family,
+    /// and not `me`.
     #[inline(always)]
-    pub(super) unsafe fn transfer(&self, me: &Node<T>, target: *const Node<T>) {
+    pub(super) unsafe fn transfer(
+        &self,
+        (me, suspender): (&Node<T>, Option<Suspender>),
+        target: *const Node<T>,
+    ) {
         me.origin.note();
         me.mail.wait();
         self.current.set(target);
-        entry::set_running(target.cast());
-        match me.suspender() {
-            None => self.hub(me, target),
-            // SAFETY: `me` runs, by `check` and not being main in its fiber, whose body has therefore not returned.
-            Some(suspender) => unsafe { suspender.suspend_noted() },
+        match suspender {
+            None => {
+                Family::hub(me, target);
+                me.goes_on(None);
+            }
+            Some(suspender) => {
+                // SAFETY: `me` runs, by `check` and not being main in its fiber, whose body has therefore not returned.
+                unsafe { suspender.suspend_noted() };
+                me.goes_on(Some(suspender));
+            }
         }
-        me.origin.put_back();
     }
 
     /// Notes, for the trace function, who is about to be left.
@@ -180,17 +188,19 @@ impl<T: 'static> Family<T> {
 
     /// Runs `next`, which is current, and then whoever is, until that is `main`, the main greenlet.
     #[inline(always)]
-    fn hub(&self, main: &Node<T>, mut next: *const Node<T>) {
+    fn hub(main: &Node<T>, mut next: *const Node<T>) {
         loop {
             // SAFETY: it was made current as an active greenlet, so it lives (invariant 1), and it is not main; since the main
             // greenlet is switched away and whoever made it current has suspended, its fiber is suspended (invariant 2).
-            let state = unsafe { (*next).fiber() }.resume_noted();
+            let fiber = unsafe { (*next).fiber() };
+            // SAFETY: it is suspended.
+            let state = unsafe { fiber.resume_noted() };
             // SAFETY: it is unregistered only by `settle`.
             let handles = unsafe { &(*next).handles }.get();
             if state == fiber::State::Finished || handles == 0 {
-                self.settle(next, state);
+                main.family.settle(next, state);
             }
-            next = self.current.get();
+            next = main.family.current.get();
             if ptr::eq(next, main) {
                 break;
             }

@@ -228,18 +228,27 @@ impl<T: 'static> Greenlet<T> {
     pub fn switch(&self, value: T) -> Result<T, SwitchError<T>> {
         let node = &*self.node;
         let family = &*node.family;
+        // First of all, since the switch depends on it.
+        let (me, suspender) = entry::running();
         if family.is_open() && node.mail.waits() {
-            // SAFETY: `running` means the running greenlet, since the family is open; being that it is alive.
-            let me = unsafe { &*entry::running().cast::<Node<T>>() };
+            // SAFETY: it is the running greenlet, since the family is open; and being that it is alive.
+            let me = unsafe { &*me.cast::<Node<T>>() };
             node.mail.put_value(value);
             // SAFETY: an open family's `check` holds. The target waits at a switch, so it is active and does not run.
-            unsafe { family.transfer(me, node) };
+            unsafe { family.transfer((me, suspender), node) };
             return match me.mail.take_value() {
                 Some(value) => Ok(value),
-                None => me.receive_other().map_err(SwitchError::Exit),
+                None => match me.receive_other() {
+                    Ok(value) => Ok(value),
+                    Err(exit) => Err(SwitchError::Exit(exit)),
+                },
             };
         }
-        self.switch_otherwise(value)
+        // Taken apart and put together: so a caller that does so too gets the usual value in a register.
+        match self.switch_otherwise(value) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error),
+        }
     }
 
     #[cold]
@@ -267,7 +276,7 @@ impl<T: 'static> Greenlet<T> {
                 return self.go_back();
             }
             Some(_) => return Err(SwitchError::Unwinding(value)),
-            None => {}
+            None => family.open(),
         }
         if target.stage.get() == State::Pending {
             match target.start() {
@@ -369,7 +378,7 @@ impl<T: 'static> Greenlet<T> {
         // Nothing on a suspended stack shall keep it; its entry does.
         drop(target);
         // SAFETY: the callers have seen that it is active, of this family, not the running one, and that `check` holds.
-        unsafe { family.transfer(me, address) };
+        unsafe { family.transfer((me, me.suspender()), address) };
         me.receive().map_err(SwitchError::Exit)
     }
 

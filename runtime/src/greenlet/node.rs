@@ -123,6 +123,7 @@ impl<T: 'static> Node<T> {
     /// The bottom of a greenlet's stack.
     fn run(&self, suspender: Suspender, body: Body<T>) {
         self.suspender.set(Some(suspender));
+        entry::set_running(ptr::from_ref(self).cast(), Some(suspender));
         let body = || match self.receive() {
             Ok(value) => Mail::Value(body(value)),
             Err(GreenletExit) => Mail::Exit,
@@ -161,6 +162,13 @@ impl<T: 'static> Node<T> {
         self.suspender.get()
     }
 
+    /// This greenlet runs again. `suspender` must be its own.
+    #[inline(always)]
+    pub(super) fn goes_on(&self, suspender: Option<Suspender>) {
+        self.origin.put_back();
+        entry::set_running(ptr::from_ref(self).cast(), suspender);
+    }
+
     /// Goes back to the one who wanted this greenlet unwound; returns when it is resumed.
     ///
     /// # Safety
@@ -174,7 +182,7 @@ impl<T: 'static> Node<T> {
         self.mail.wait();
         // SAFETY: the greenlet runs: the caller is on its stack or on one that was resumed from it (a generator's).
         unsafe { suspender.suspend_noted() };
-        self.origin.put_back();
+        self.goes_on(Some(suspender));
     }
 
     /// Takes what a switch to this greenlet, which runs, has brought.
