@@ -121,6 +121,26 @@ fn sending() {
     }
 }
 
+/// std's `io::copy` sends a file by `sendfile`.
+fn copying() {
+    let path = std::env::temp_dir().join(format!("osier-patch-net-{}", std::process::id()));
+    let bytes: Vec<u8> = (0..MUCH).map(|n| (n / 7) as u8).collect();
+    std::fs::write(&path, &bytes).unwrap();
+    let mut file = std::fs::File::open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let (one, mut other) = tcp_pair();
+    let mut skipped = [0; 100];
+    file.read_exact(&mut skipped).unwrap();
+    let copy = move || {
+        let copied = std::io::copy(&mut file, &mut &one).unwrap();
+        (copied, std::io::Seek::stream_position(&mut file).unwrap())
+    };
+    let mut received = vec![0; MUCH - 100];
+    let copied = neighbour_goes_on("io::copy", copy, || other.read_exact(&mut received).unwrap());
+    assert_eq!(copied, (MUCH as u64 - 100, MUCH as u64));
+    assert!(received == bytes[100..], "damaged");
+}
+
 fn connections() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -289,6 +309,7 @@ fn std_sockets_are_cooperative() {
     osier::run(|| {
         receiving();
         sending();
+        copying();
         connections();
         datagrams();
         unix();

@@ -58,6 +58,7 @@ mod connect;
 mod names;
 pub mod original;
 mod poll;
+mod sendfile;
 mod sleep;
 mod symbols;
 mod transfer;

@@ -18,8 +18,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use core::time::Duration;
 use libc::{
-    addrinfo, c_char, c_int, c_uint, c_void, clockid_t, iovec, msghdr, nfds_t, pollfd, sigset_t, size_t,
-    sockaddr, socklen_t, ssize_t, timespec, useconds_t,
+    addrinfo, c_char, c_int, c_uint, c_void, clockid_t, iovec, msghdr, nfds_t, off_t, pollfd, sigset_t,
+    size_t, sockaddr, socklen_t, ssize_t, timespec, useconds_t,
 };
 
 /// As `recv(2)`.
@@ -134,6 +134,16 @@ pub unsafe fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
 pub unsafe fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
     // SAFETY: the caller's promise.
     answer(unsafe { raw::writev(fd, parts, count) })
+}
+
+/// As `sendfile(2)`.
+///
+/// # Safety
+///
+/// As there: `offset` must be null or valid.
+pub unsafe fn sendfile(out: c_int, file: c_int, offset: *mut off_t, count: size_t) -> ssize_t {
+    // SAFETY: the caller's promise.
+    answer(unsafe { raw::sendfile(out, file, offset, count) })
 }
 
 /// As `accept(2)`.

@@ -1,6 +1,6 @@
 //! The list of all shims, and whether each is the one that the process uses.
 
-use super::{Group, connect, names, poll, sleep, transfer};
+use super::{Group, connect, names, poll, sendfile, sleep, transfer};
 use core::ffi::{CStr, c_void};
 use core::fmt;
 
@@ -33,6 +33,8 @@ pub(super) static TABLE: &[Symbol] = &[
     Symbol::new(c"readv", Group::Net, transfer::readv as *const c_void),
     Symbol::new(c"write", Group::Net, transfer::write as *const c_void),
     Symbol::new(c"writev", Group::Net, transfer::writev as *const c_void),
+    Symbol::new(c"sendfile", Group::Net, sendfile::sendfile as *const c_void),
+    Symbol::new(c"sendfile64", Group::Net, sendfile::sendfile64 as *const c_void),
     Symbol::new(c"accept", Group::Net, connect::accept as *const c_void),
     Symbol::new(c"accept4", Group::Net, connect::accept4 as *const c_void),
     Symbol::new(c"connect", Group::Net, connect::connect as *const c_void),

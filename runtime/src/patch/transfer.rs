@@ -204,6 +204,22 @@ pub(super) unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_
     sent.unwrap_or_else(|| unsafe { original::writev(fd, parts, count) })
 }
 
+/// Sends all of `bytes` on a stream, as `send` does.
+pub(super) fn send_bytes(worker: &Worker, fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    transfer(
+        worker,
+        fd,
+        Direction::Write,
+        0,
+        || bytes.len(),
+        |done, flags| {
+            let rest = &bytes[done..];
+            // SAFETY: the bytes are valid for a read, and no address is given.
+            unsafe { raw::sendto(fd, rest.as_ptr().cast(), rest.len(), flags, ptr::null(), 0) }
+        },
+    )
+}
+
 /// Tries, and waits as long as the socket's owner lets it. `whole` is asked after a transfer: how many bytes there must be in all
 /// before a blocking call returns; `attempt` is told how many there are, and with which flags to try.
 fn transfer(

@@ -190,3 +190,29 @@ pub(crate) unsafe fn clock_nanosleep(
     let result = unsafe { libc::syscall(libc::SYS_clock_nanosleep, clock, flags, request, left) };
     check(result).map(drop)
 }
+
+/// # Safety
+///
+/// `offset` must be null or valid.
+pub(crate) unsafe fn sendfile(
+    out: RawFd,
+    file: RawFd,
+    offset: *mut libc::off_t,
+    count: usize,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::syscall(libc::SYS_sendfile, out, file, offset, count) };
+    check(result)
+}
+
+pub(crate) fn pread(file: RawFd, buf: &mut [u8], at: libc::off_t) -> io::Result<usize> {
+    // SAFETY: `buf` is valid for a write of its length.
+    let result = unsafe { libc::syscall(libc::SYS_pread64, file, buf.as_mut_ptr(), buf.len(), at) };
+    check(result)
+}
+
+pub(crate) fn seek(file: RawFd, offset: libc::off_t, whence: c_int) -> io::Result<libc::off_t> {
+    // SAFETY: no pointers.
+    let result = unsafe { libc::syscall(libc::SYS_lseek, file, offset, whence) };
+    check(result).map(|position| position as libc::off_t)
+}
