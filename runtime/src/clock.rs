@@ -126,7 +126,8 @@ impl fmt::Debug for Instant {
 
 /// What a runtime takes for the time. The default is the machine's monotonic clock.
 ///
-/// A clock must never go back.
+/// A clock must never go back, and must not call into the runtime. One that panics in the runtime's own code aborts the
+/// process.
 pub trait Clock {
     /// The time now.
     fn now(&self) -> Instant;

@@ -127,7 +127,7 @@ fn enclose<R>(outer: *const Entry, body: impl FnOnce() -> R) -> std::thread::Res
 }
 
 /// Runs `switch` with no entry current, and makes the current one current again: for the scheduler, around each resume and
-/// each suspension of a green thread.
+/// each suspension of a green thread, and around its loop, which no greenlet of an entry outside may leave.
 #[inline]
 pub(crate) fn apart<R>(switch: impl FnOnce() -> R) -> R {
     PutBack::replace(ptr::null(), switch)
@@ -271,24 +271,42 @@ impl Entry {
         let mut busy = Vec::new();
         loop {
             let newest = self.residents.borrow_mut().pop_last();
-            let Some((_, resident)) = newest else { break };
-            // A destructor that panics must not keep the others from being unwound; its message has been seen by the hook.
-            match catch_unwind(AssertUnwindSafe(|| Rc::clone(&resident).end())) {
-                Ok(Ended::Yes) => {}
-                Ok(Ended::Busy) => busy.push(resident),
-                Err(panic) => discard(panic),
-            }
-        }
-        for resident in busy {
-            // Those beneath which it ran have been unwound, and it with them; or leaked: then it is part of a leaked stack.
-            if matches!(Rc::clone(&resident).end(), Ended::Busy) {
-                crate::stack::count_leak();
-                core::mem::forget(resident);
+            if let Some((_, resident)) = newest {
+                if matches!(end(&resident), Ended::Busy) {
+                    busy.push(resident);
+                }
+            } else if let Some(resident) = busy.pop() {
+                // Those beneath which it ran have been unwound, and it with them; or leaked: then it is part of a leaked stack.
+                if matches!(end(&resident), Ended::Busy) {
+                    crate::stack::count_leak();
+                    core::mem::forget(resident);
+                }
+            } else {
+                // Only now: whatever was ended last may have started others.
+                break;
             }
         }
         if let Some(family) = self.owner.get() {
             family.close();
         }
+    }
+}
+
+/// Ends a resident. A destructor that panics must not keep the others from being unwound; the hook has seen its message.
+fn end(resident: &Rc<dyn Resident>) -> Ended {
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| Rc::clone(resident).end())) {
+            Ok(ended) => return ended,
+            // What was left of it is ended by the next try; each try uses up one of its attempts or ends it.
+            Err(panic) => discard(panic),
+        }
+    }
+}
+
+/// Runs user code for whose panics there is nobody to tell.
+pub(crate) fn quietly(f: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
+        discard(panic);
     }
 }
 

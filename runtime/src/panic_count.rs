@@ -67,6 +67,29 @@ pub(crate) fn lend(switch: impl FnOnce()) {
     if std::thread::panicking() { lend_slow(switch) } else { switch() }
 }
 
+/// Aborts the process if it is dropped, which those who make it do only by unwinding.
+///
+/// For what cannot be left half done: a worker's loop, since suspended stacks may refer to what that would drop; a policy,
+/// since the green thread that was being queued would be lost; the wait of a scope, since its green threads borrow from its
+/// caller; moving a panic count.
+pub(crate) struct AbortOnUnwind;
+
+impl AbortOnUnwind {
+    /// Runs `f`, which must not unwind.
+    pub(crate) fn run<T>(f: impl FnOnce() -> T) -> T {
+        let guard = AbortOnUnwind;
+        let value = f();
+        core::mem::forget(guard);
+        value
+    }
+}
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
 #[cold]
 fn lend_slow(switch: impl FnOnce()) {
     let count = take_off();
@@ -81,8 +104,10 @@ pub(crate) fn depth() -> usize {
     count
 }
 
-/// Takes this OS thread's count off; returns it.
+/// Takes this OS thread's count off; returns it. Aborts for want of memory or of an OS thread, as [`put_on`] does: it is
+/// too late then for the wait that needs it to fail.
 fn take_off() -> usize {
+    let guard = AbortOnUnwind;
     let mut taken = 0;
     while std::thread::panicking() {
         let helper = STOCK.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -93,14 +118,17 @@ fn take_off() -> usize {
         helper.finish();
         taken += 1;
     }
+    core::mem::forget(guard);
     taken
 }
 
 fn put_on(count: usize) {
+    let guard = AbortOnUnwind;
     for _ in 0..count {
         let helper = Helper::new();
         STOCK.lock().unwrap_or_else(PoisonError::into_inner).push(helper);
     }
+    core::mem::forget(guard);
 }
 
 #[cfg(test)]

@@ -107,16 +107,6 @@ fn describe_running(limit: usize, write: &mut dyn FnMut(&[u8])) {
     });
 }
 
-/// Aborts the process if a worker's loop unwinds, since suspended stacks may refer to what that would drop; or if a policy
-/// does, since the green thread that was being queued would be lost.
-struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        std::process::abort();
-    }
-}
-
 /// Ends the wait of a green thread, or its next one.
 pub(crate) fn unpark(task: &Arc<Task>) {
     with_worker(|worker| match worker {

@@ -1,8 +1,8 @@
 //! The ready green threads of a worker.
 
-use super::AbortOnUnwind;
 use super::policy::{Policy, Ready};
 use crate::fiber::Fiber;
+use crate::panic_count::AbortOnUnwind;
 use crate::task::{Body, Task};
 use crate::thread::ThreadId;
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -5,12 +5,12 @@ use super::policy::Policy;
 use super::remote::Remote;
 use super::run_queue::RunQueue;
 use super::worker::Worker;
-use super::{AbortOnUnwind, enter, hook, with_worker};
+use super::{enter, hook, with_worker};
 use crate::clock::{Clock, Instant, MachineClock};
 use crate::entry;
 use crate::offload::Pool;
 use crate::os_thread::OsThread;
-use crate::panic_count;
+use crate::panic_count::{self, AbortOnUnwind};
 use crate::reactor::{Driver, Reactor, WAKE_TOKEN};
 use crate::stack;
 use crate::sys;
@@ -291,7 +291,8 @@ impl Runtime {
             // unwind; so what it borrows is still there.
             let body = unsafe { core::mem::transmute::<Box<dyn FnOnce() + '_>, Body>(body) };
             let main = self.worker.spawn(attributes, body);
-            deadlock = self.drive(|| main.is_done());
+            // The user's callbacks in between must not switch to a greenlet of whoever called us.
+            deadlock = entry::apart(|| self.drive(|| main.is_done()));
             main
         });
         if let Some(error) = main.failure() {
@@ -355,7 +356,7 @@ impl Runtime {
             let mut value = None;
             // Green threads do not unwind because the destructor that has entered does.
             panic_count::lend(|| {
-                value = Some((f(), self.end()));
+                value = Some((f(), entry::apart(|| self.end())));
             });
             core::mem::forget(guard);
             os_thread.drives(None);

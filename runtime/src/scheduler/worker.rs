@@ -19,7 +19,7 @@ use crate::clock::{Clock, Instant};
 use crate::entry;
 use crate::fiber::{Fiber, State, Suspender};
 use crate::limits::{self, Limits};
-use crate::panic_count;
+use crate::panic_count::{self, AbortOnUnwind};
 use crate::park::{Cancelled, Reason, Wake, earliest, passed};
 use crate::reactor::Reactor;
 use crate::stack;
@@ -326,7 +326,8 @@ impl Worker {
     /// a destructor that runs because its stack unwinds: green threads do not unwind with it. Leaves the worker's
     /// descriptor ready for a foreign loop.
     pub(crate) fn drive(&self, turns: impl FnOnce(&Worker)) -> bool {
-        panic_count::lend(|| turns(self));
+        // Whoever drives may be waiting for green threads that borrow from it.
+        AbortOnUnwind::run(|| panic_count::lend(|| turns(self)));
         !self.leave_to_foreign_loop()
     }
 
@@ -597,7 +598,5 @@ impl Worker {
 /// Drops what a user gave us, whose destructors may panic; the panic hook has reported it by then. They may wait, too, and
 /// nothing ends these waits, as if a stack unwound.
 pub(crate) fn drop_quietly<T>(value: T) {
-    limits::with_shield(|| {
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
-    });
+    limits::with_shield(|| entry::quietly(|| drop(value)));
 }

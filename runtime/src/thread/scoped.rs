@@ -7,6 +7,7 @@ use super::builder::{Builder, expect_runtime};
 use super::join::{Join, Packet, Unclaimed};
 use super::{Result, Thread};
 use crate::limits;
+use crate::panic_count::AbortOnUnwind;
 use crate::park::{ElapsedPayload, KillPayload, Reason, Unparker, park};
 use crate::primitive::lock;
 use crate::scheduler::{self, Spawner};
@@ -104,13 +105,18 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     let cancelled_inside =
         result.as_ref().is_err_and(|payload| payload.is::<KillPayload>() || payload.is::<ElapsedPayload>());
-    if cancelled_inside {
-        scope.shared.kill_and_wait();
-    } else if let Err(cancelled) = scope.shared.wait() {
-        scope.shared.kill_and_wait();
-        if result.is_ok() {
-            cancelled.raise();
+    // What is borrowed ends with this call, so it must not be left while a green thread runs, not even by a bug.
+    let cancelled = AbortOnUnwind::run(|| {
+        let cancelled = if cancelled_inside { None } else { scope.shared.wait().err() };
+        if cancelled_inside || cancelled.is_some() {
+            scope.shared.kill_and_wait();
         }
+        cancelled
+    });
+    if let Some(cancelled) = cancelled
+        && result.is_ok()
+    {
+        cancelled.raise();
     }
     match result {
         Err(payload) => resume_unwind(payload),
