@@ -236,7 +236,7 @@ impl<Y: 'static, S: 'static, R: 'static> Control<Y, S, R> {
         self.attempts.set(self.attempts.get() + 1);
         self.resume(Sent::Throw(Box::new(GeneratorExit)));
         if self.stage.get() == Stage::Suspended {
-            drop(self.mail.yielded.take());
+            entry::quietly(|| drop(self.mail.yielded.take()));
         } else if let Err(panic) = self.finish() {
             entry::discard(panic);
         }

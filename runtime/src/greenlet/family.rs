@@ -34,7 +34,7 @@ use crate::fiber::{self, Suspender};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::ptr;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::rc::Rc;
 
 /// The greenlets of one entry.
@@ -45,6 +45,9 @@ pub(super) struct Family<T: 'static> {
     pub(super) current: Cell<*const Node<T>>,
     /// The number of the greenlet that the last switch left, if that is traced.
     pub(super) left: Cell<u64>,
+    /// The hub itself runs code of the user (`settle`), on the main greenlet's stack: what runs is not the current greenlet,
+    /// whose limits are noted.
+    pub(super) settling: Cell<bool>,
     /// The greenlet of the entry's own stack; `None` when the entry has ended, which breaks their mutual references.
     main: RefCell<Option<Rc<Node<T>>>>,
     /// The address of `main`; null when the entry has ended.
@@ -84,6 +87,7 @@ impl<T: 'static> Family<T> {
             entry: Cell::new(entry),
             current: Cell::new(ptr::null()),
             left: Cell::new(0),
+            settling: Cell::new(false),
             main: RefCell::new(None),
             main_address: Cell::new(ptr::null()),
         });
@@ -227,12 +231,12 @@ impl<T: 'static> Family<T> {
                 self.deliver(&node, left);
                 self.unregister(&node);
             } else if node.attempts.get() == 0 {
-                node.unwind(false);
+                node.unwind();
             }
         };
-        if let Err(panic) = entry.freeze(Freeze::Unwinding, || catch_unwind(AssertUnwindSafe(settle))) {
-            entry::discard(panic);
-        }
+        self.settling.set(true);
+        entry.freeze(Freeze::Unwinding, || entry::quietly(settle));
+        self.settling.set(false);
     }
 
     /// Gives what `from` has left to the nearest of its ancestors that can take it, and makes that one current.
@@ -246,11 +250,12 @@ impl<T: 'static> Family<T> {
                     Ok(()) => break,
                     Err(NoStart::Body) => {}
                     Err(NoStart::Stack(error)) => {
-                        target.abandon();
+                        entry::quietly(|| target.abandon());
                         mail = Mail::Throw(Box::new(error));
                     }
                 },
-                State::Pending => target.abandon(),
+                // Were a panic of its destructors to leave here, nobody would be current.
+                State::Pending => entry::quietly(|| target.abandon()),
             }
             target = target.above();
         }

@@ -245,7 +245,7 @@ impl<T: 'static> Node<T> {
                 let busy = ptr::eq(self.family.running(), Rc::as_ptr(self)) || self.beneath.get();
                 // One that runs is unwound when it switches away; one that has caught its unwinding waits for the end of the entry.
                 if !busy && !self.family.is_main(Rc::as_ptr(self)) && self.attempts.get() == 0 {
-                    self.unwind(true);
+                    self.unwind();
                 }
             }
         }
@@ -253,14 +253,16 @@ impl<T: 'static> Node<T> {
 
     /// Has a suspended greenlet unwound, from the running code's stack. Does nothing outside of its entry (on another green
     /// thread, say): the running code's stack would then not be strictly inside of the family's, and the end of the entry
-    /// does it. `by_current`: the running code is the current greenlet's, not the hub's.
-    pub(super) fn unwind(self: &Rc<Self>, by_current: bool) {
+    /// does it.
+    pub(super) fn unwind(self: &Rc<Self>) {
         let family = &self.family;
         let Some(home) = entry::enclosing(family.entry.get()) else { return };
         let current = family.current.get();
         // SAFETY: the current greenlet is active, or main, and stays so while it is `beneath` (invariant 1).
         let current = unsafe { &*current };
-        if by_current {
+        // While this one runs, it is current and running.
+        let settling = family.settling.replace(false);
+        if !settling {
             current.origin.note();
         }
         let beneath = current.beneath.replace(true);
@@ -276,6 +278,7 @@ impl<T: 'static> Node<T> {
         home.make_current(|| home.freeze(Freeze::Victim, || panic_count::lend(resume)));
         family.left.set(self.number);
         family.current.set(current);
+        family.settling.set(settling);
         current.beneath.set(beneath);
         if state == fiber::State::Finished {
             let left = self.mail.take();
@@ -299,7 +302,7 @@ impl<T: 'static> Resident for Node<T> {
             self.abandon();
         }
         while self.stage.get() == State::Active && self.attempts.get() < MAX_ATTEMPTS {
-            self.unwind(true);
+            self.unwind();
         }
         if self.stage.get() == State::Active {
             // Dropping its fiber counts its stack as leaked.
