@@ -3,7 +3,7 @@
 mod patching;
 
 use patching::{neighbour_goes_on, watchdog};
-use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -121,8 +121,8 @@ fn sending() {
     }
 }
 
-/// std's `io::copy` sends a file by `sendfile`.
-fn copying() {
+/// By `sendfile`, which goes on from the file's position, or from an offset and leaves the position alone.
+fn files() {
     let path = std::env::temp_dir().join(format!("osier-patch-net-{}", std::process::id()));
     let bytes: Vec<u8> = (0..MUCH).map(|n| (n / 7) as u8).collect();
     std::fs::write(&path, &bytes).unwrap();
@@ -131,14 +131,24 @@ fn copying() {
     let (one, mut other) = tcp_pair();
     let mut skipped = [0; 100];
     file.read_exact(&mut skipped).unwrap();
-    let copy = move || {
-        let copied = std::io::copy(&mut file, &mut &one).unwrap();
-        (copied, std::io::Seek::stream_position(&mut file).unwrap())
+    let send = move || {
+        let (out, from) = (one.as_raw_fd(), file.as_raw_fd());
+        // SAFETY: no offset is given.
+        let sent = unsafe { libc::sendfile(out, from, std::ptr::null_mut(), 2 * MUCH) };
+        let position = file.stream_position().unwrap();
+        let mut offset = MUCH as libc::off_t - 10;
+        // SAFETY: the offset is valid.
+        let again = unsafe { libc::sendfile64(out, from, &mut offset, 4) };
+        (sent, position, again, offset, file.stream_position().unwrap())
     };
     let mut received = vec![0; MUCH - 100];
-    let copied = neighbour_goes_on("io::copy", copy, || other.read_exact(&mut received).unwrap());
-    assert_eq!(copied, (MUCH as u64 - 100, MUCH as u64));
+    let sent = neighbour_goes_on("sendfile", send, || other.read_exact(&mut received).unwrap());
+    let (all, much) = (MUCH as isize - 100, MUCH as u64);
+    assert_eq!(sent, (all, much, 4, MUCH as libc::off_t - 6, much));
     assert!(received == bytes[100..], "damaged");
+    let mut rest = Vec::new();
+    other.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, bytes[MUCH - 10..MUCH - 6]);
 }
 
 fn connections() {
@@ -309,7 +319,7 @@ fn std_sockets_are_cooperative() {
     osier::run(|| {
         receiving();
         sending();
-        copying();
+        files();
         connections();
         datagrams();
         unix();

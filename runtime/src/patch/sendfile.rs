@@ -1,4 +1,4 @@
-//! The group `net`: `sendfile`, with which std's `io::copy` sends a file.
+//! The group `net`: `sendfile`, with which servers and C libraries send files.
 //!
 //! There is no way to tell it not to wait for a blocking socket. So on green threads the file is read and sent piece by piece;
 //! the call costs a copy there, and keeps what it promises. To a nonblocking socket, and to what is no socket, it is made as it is.
