@@ -50,7 +50,7 @@ pub(crate) use cache::{has_idle_pages, trim};
 /// runs here, debug builds, TLS handshakes and panics with a backtrace included.
 pub(crate) const DEFAULT_SIZE: usize = 256 * 1024;
 
-/// The smallest stack, in bytes: 16,384. A smaller size asked for gives this one.
+/// The smallest stack, in bytes: 16,384 where pages have 4,096. A smaller size asked for gives this one.
 pub(crate) const MIN_SIZE: usize = 1 << Class::MIN_LOG2;
 
 /// The largest stack, in bytes: 68,719,476,736 (64 GiB).
@@ -169,7 +169,8 @@ impl Stack {
         self.limit.get()
     }
 
-    /// The class is not stored: it is the power of two below what lies between the guard and the base.
+    /// The class is not stored: it is the power of two below what lies between the guard and the base, which is the class's
+    /// size and less than that again.
     #[inline]
     fn class(&self) -> Class {
         Class { log2: (self.base.get() - self.limit.get() - GUARD).ilog2() }
@@ -227,8 +228,12 @@ struct Class {
     log2: u32,
 }
 
+// What `Stack::class` relies on.
+const _: () = assert!(MIN_SIZE > PAGE);
+
 impl Class {
-    const MIN_LOG2: u32 = 14;
+    /// Where pages are large, larger than a page, so that stacks are whole pages and `Stack::class` can tell.
+    const MIN_LOG2: u32 = if PAGE < 1 << 14 { 14 } else { PAGE.ilog2() + 1 };
     const MAX_LOG2: u32 = 36;
     /// How many classes there are.
     const COUNT: usize = (Class::MAX_LOG2 - Class::MIN_LOG2 + 1) as usize;
