@@ -82,7 +82,8 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a number that is no signal or one that cannot be caught; and when no descriptors are left.
+    /// `InvalidInput` for a number that is no signal, one that cannot be caught (SIGKILL), or one that reports a fault
+    /// (SIGSEGV); and when no descriptors are left.
     pub fn new(signals: &[Signal]) -> io::Result<Signals> {
         let numbers: Vec<_> = signals.iter().map(|signal| signal.0).collect();
         Ok(Signals { listener: Listener::new(&numbers)? })

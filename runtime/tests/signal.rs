@@ -77,7 +77,7 @@ fn signals_wake_who_listens_and_are_restored_afterwards() {
 
     assert_eq!((descriptors(), disposition(Signal::USER1)), before);
 
-    for bad in [0, -1, 65, libc::SIGKILL] {
+    for bad in [0, -1, 65, libc::SIGKILL, libc::SIGSEGV, libc::SIGFPE] {
         let error = Signals::new(&[Signal::from_raw(bad)]).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
         assert!(error.to_string().contains(&bad.to_string()), "{error}");

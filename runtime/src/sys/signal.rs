@@ -15,6 +15,10 @@ pub(crate) use libc::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR
 /// The greatest signal number, and so the bits of a mask.
 const MAX: i32 = 64;
 
+/// Signals that report a fault of the instruction that runs: it would run again, and fault again, when our handler
+/// returns. Stack overflows are reported through them, too.
+const FAULTS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
+
 /// The first of the nodes; they are never freed, and reused.
 static NODES: AtomicPtr<Node> = AtomicPtr::new(ptr::null_mut());
 
@@ -87,12 +91,16 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a number that is no signal, or one that cannot be caught.
+    /// `InvalidInput` for a number that is no signal, one that cannot be caught, or one that reports a fault.
     pub(crate) fn new(signals: &[i32]) -> io::Result<Listener> {
         let mut wanted = 0;
         for &signal in signals {
             if !(1..=MAX).contains(&signal) {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{signal} is not a signal")));
+            }
+            if FAULTS.contains(&signal) {
+                let what = format!("signal {signal} reports a fault, which cannot be waited for");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
             }
             wanted |= 1 << (signal - 1);
         }
