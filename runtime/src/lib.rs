@@ -1,4 +1,88 @@
-//! Osier.
+//! Green threads that behave like [`std::thread`].
+//!
+//! You write plain blocking code. Whatever would block parks the green thread that calls and lets another one run: a
+//! sleep, a lock, a join, a read from a socket. There is no `async`, no colour of functions and no second set of
+//! libraries. A hundred thousand green threads fit on one OS thread, and start in well under a microsecond each.
+//!
+//! ```
+//! use osier::net::{TcpListener, TcpStream};
+//! use std::io::{Read, Write};
+//!
+//! osier::run(|| {
+//!     let listener = TcpListener::bind("127.0.0.1:0")?;
+//!     let address = listener.local_addr()?;
+//!     osier::spawn(move || {
+//!         let (mut guest, _) = listener.accept().unwrap();
+//!         guest.write_all(b"hello").unwrap();
+//!     });
+//!     let mut greeting = String::new();
+//!     TcpStream::connect(address)?.read_to_string(&mut greeting)?;
+//!     assert_eq!(greeting, "hello");
+//!     Ok::<(), std::io::Error>(())
+//! })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Where to begin
+//!
+//! - [`run`] starts a runtime on the OS thread that calls; [`spawn`] makes a green thread in it. [`thread`], [`net`],
+//!   [`os::unix::net`](crate::os::unix::net), [`time`] and [`fs`] have what std's modules of these names have, with std's names.
+//! - [`time::timeout`] bounds whatever is inside it; [`JoinHandle::kill`](thread::JoinHandle::kill) ends a green thread, with its
+//!   destructors; [`shield`] postpones both.
+//! - [`patch`](crate::patch) (feature `patch`) makes code that has never heard of Osier cooperate: `std::net`, any crate on top of it.
+//! - [`greenlet`] and [`generator`] switch stacks by hand, with or without a runtime.
+//! - [`Builder`] exchanges the [`Policy`] and the [`Clock`](time::Clock); [`Runtime::enter`] lets a loop of yours drive the runtime.
+//!
+//! # What to rely on
+//!
+//! 1. A green thread that has started never changes its OS thread. `Rc`s, guards that are not `Send` and references into thread-locals
+//!    may live across a wait.
+//! 2. Every blocking call does the right thing in three places: on a green thread it parks it, on a plain OS thread it blocks that,
+//!    and on the OS thread that drives a runtime by hand it drives it.
+//! 3. A wait ends in exactly one way: it was woken, its deadline has passed, or it was cancelled. A wake-up, a message or a permit that
+//!    races with a deadline or a kill is taken or passed on, never lost.
+//! 4. All switching happens inside a call with a closure ([`run`], [`Runtime::enter`], [`greenlet::scope`]), and when that returns
+//!    nothing is suspended in it any more: destructors have run, stacks, descriptors and timers are given back.
+//! 5. A green thread whose stack unwinds, by a kill, a deadline or a panic, may wait in its destructors. Neither a kill nor a deadline
+//!    from outside ends such a wait, and no other green thread finds itself panicking because of it.
+//! 6. Nobody starves: after 128 calls in a row that succeeded without waiting, the next one yields.
+//!
+//! # Limits
+//!
+//! What stackful switching cannot rule out in safe Rust, what happens then, and how to find it:
+//!
+//! - *A std lock held across a wait.* `std::sync::Mutex` belongs to the OS thread: if another green thread of the same OS thread
+//!   locks it meanwhile, the OS thread blocks for ever. Keep the guard away from waits.
+//! - *Libraries that count on strictly nested use of a thread-local*, "enter" and "leave" around a callback: a wait in
+//!   the callback lets another green thread enter in between. Such a library sees the wrong innermost entry. Wrap the
+//!   callback so that it does not wait.
+//! - *`std::thread::park`* and what is built on it (std's `mpsc`, `std::thread::scope`) block the OS thread.
+//! - *A wait in a panic hook* blocks the OS thread.
+//! - *`panic = "abort"`* does not compile: a kill unwinds.
+//! - *The main thread's [`std::process::exit`]* unwinds nobody, as ever.
+//! - A stack is [256 KiB](Builder::stack_size) unless you say otherwise; touching more ends the process with a report that says whose
+//!   stack it was. Only pages that are touched cost memory.
+//!
+//! # Platform
+//!
+//! Linux 5.4 or later with glibc, on x86-64. What later kernels add is found at run time: guards without extra mappings (6.13),
+//! waits exact to the nanosecond without a timer descriptor (5.11). aarch64 is kept possible, and is untested.
+//!
+//! # Map
+//!
+//! A room imports only from rooms below it:
+//!
+//! | | rooms |
+//! |---|---|
+//! | 5 | `signal`, `patch` |
+//! | 4 | `thread`, `sync`, `net`, `os`, `time`, `fs` |
+//! | 3 | `park`, `wait_queue`, `task`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler` |
+//! | 2 | `stack`, `fiber`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
+//! | 1 | `sys`, `clock`, `primitive` |
+//!
+//! Read first: `park` (how everything waits), `scheduler::worker` (who runs), `inbox` (how other OS threads get a word in),
+//! `fiber` (what a switch is). The rooms below that allow `unsafe` say why; no other has any.
+
 #![deny(unsafe_code)]
 #[cfg(not(panic = "unwind"))]
 compile_error!(
@@ -52,11 +136,9 @@ pub mod thread;
 pub mod time;
 
 pub use crate::offload::offload;
-pub use crate::scheduler::{
-    Builder, Deadlock, Entered, Handle, Policy, Ready, Runtime, SeededRandom, Waiting, run,
-};
+pub use crate::scheduler::{Builder, Deadlock, Entered, Policy, Ready, Runtime, SeededRandom, Waiting, run};
 pub use crate::stack::{Stacks, stats as stacks};
-pub use crate::thread::{shield, sleep, spawn, spawn_local, yield_now};
+pub use crate::thread::{Handle, shield, sleep, spawn, spawn_local, yield_now};
 
 /// Has the README's program run as a test.
 #[cfg(doctest)]

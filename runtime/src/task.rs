@@ -25,10 +25,35 @@ use crate::scheduler::{Remote, Worker};
 use crate::timer::TimerKey;
 use crate::wait_queue::WaitQueue;
 use core::cell::Cell;
+use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
+
+/// Which thread, green or OS: no two of a process are alike, also after one has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ThreadId(u64);
+
+impl ThreadId {
+    pub(crate) fn of(task: &Arc<Task>) -> ThreadId {
+        ThreadId(task.id)
+    }
+
+    pub(crate) fn from_number(number: u64) -> ThreadId {
+        ThreadId(number)
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ThreadId").field(&self.0).finish()
+    }
+}
 
 /// What a green thread runs. It catches its own panics.
 pub(crate) type Body = Box<dyn FnOnce()>;

@@ -2,7 +2,7 @@
 
 use crate::park::Reason;
 use crate::task::Task;
-use crate::thread::ThreadId;
+use crate::task::ThreadId;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;

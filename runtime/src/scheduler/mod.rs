@@ -3,7 +3,9 @@
 //! This file owns the one thread-local of the scheduler, the worker of the OS thread; everything else hangs on that.
 //! [`with_place`] tells every blocking call where it was made from.
 
+mod builder;
 mod deadlock;
+mod entered;
 mod hook;
 mod policy;
 mod remote;
@@ -13,12 +15,13 @@ mod worker;
 
 pub(crate) use self::hook::in_panic_hook;
 pub(crate) use self::remote::Remote;
-pub(crate) use self::runtime::Spawner;
 pub(crate) use self::worker::{Worker, drop_quietly};
 
+pub use self::builder::Builder;
 pub use self::deadlock::{Deadlock, Waiting};
+pub use self::entered::Entered;
 pub use self::policy::{Policy, Ready, SeededRandom};
-pub use self::runtime::{Builder, Entered, Handle, Runtime, run};
+pub use self::runtime::{Runtime, run};
 
 use crate::offload::Pool;
 use crate::park::Cancelled;

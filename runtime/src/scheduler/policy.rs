@@ -6,7 +6,7 @@ use std::fmt;
 /// What a policy sees of a green thread that is ready to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Ready<'a> {
-    pub(crate) id: crate::thread::ThreadId,
+    pub(crate) id: crate::task::ThreadId,
     pub(crate) name: Option<&'a str>,
     pub(crate) priority: i32,
     pub(crate) cost: Duration,
@@ -16,7 +16,7 @@ pub struct Ready<'a> {
 impl Ready<'_> {
     /// Which one it is.
     #[must_use]
-    pub fn id(&self) -> crate::thread::ThreadId {
+    pub fn id(&self) -> crate::task::ThreadId {
         self.id
     }
 
@@ -83,7 +83,7 @@ pub trait Policy {
     fn ready(&mut self, thread: Ready<'_>);
 
     /// Which of the ready ones runs now.
-    fn next(&mut self) -> Option<crate::thread::ThreadId>;
+    fn next(&mut self) -> Option<crate::task::ThreadId>;
 }
 
 /// Picks at random, the same way for the same seed: finds orders that nobody thought of, and finds them again.
@@ -107,7 +107,7 @@ pub trait Policy {
 pub struct SeededRandom {
     /// The state of a SplitMix64 generator.
     state: u64,
-    ready: Vec<crate::thread::ThreadId>,
+    ready: Vec<crate::task::ThreadId>,
 }
 
 impl SeededRandom {
@@ -131,7 +131,7 @@ impl Policy for SeededRandom {
         self.ready.push(thread.id());
     }
 
-    fn next(&mut self) -> Option<crate::thread::ThreadId> {
+    fn next(&mut self) -> Option<crate::task::ThreadId> {
         if self.ready.is_empty() {
             return None;
         }

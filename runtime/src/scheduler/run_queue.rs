@@ -3,8 +3,8 @@
 use super::policy::{Policy, Ready};
 use crate::fiber::Fiber;
 use crate::panic_count::AbortOnUnwind;
+use crate::task::ThreadId;
 use crate::task::{Body, Task};
-use crate::thread::ThreadId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 

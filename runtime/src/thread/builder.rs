@@ -1,7 +1,7 @@
 //! Settings of a green thread, and the spawn that all others use.
 
+use super::handle::Spawner;
 use super::join::{JoinHandle, LocalJoinHandle, Packet};
-use crate::scheduler::Spawner;
 use crate::task::Attributes;
 use core::fmt;
 use core::time::Duration;

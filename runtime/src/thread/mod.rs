@@ -13,12 +13,12 @@
 //! - What still runs when [`run`](crate::run) ends is killed, unless [`Builder::wait_all`](crate::Builder::wait_all) was set.
 
 mod builder;
+mod handle;
 mod join;
 mod scoped;
 
 pub use self::builder::Builder;
-pub(crate) use self::builder::NoRuntime;
-pub(crate) use self::join::Packet;
+pub use self::handle::Handle;
 pub use self::join::{JoinHandle, Killed, LocalJoinHandle, join_all};
 pub use self::scoped::{Scope, ScopedJoinHandle, scope};
 pub use std::thread::{AccessError, LocalKey, Result, available_parallelism, panicking};
@@ -28,30 +28,11 @@ use crate::os_thread::OsThread;
 use crate::park::{self, Cancelled, Reason, Unparker, Wake};
 use crate::scheduler::{self, Place};
 use crate::task::Task;
+pub use crate::task::ThreadId;
 use core::fmt;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::sync::Arc;
-
-/// Which thread, green or OS: no two of a process are alike, also after one has ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ThreadId(u64);
-
-impl ThreadId {
-    pub(crate) fn of(task: &Arc<Task>) -> ThreadId {
-        ThreadId(task.id)
-    }
-
-    pub(crate) fn number(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Debug for ThreadId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ThreadId").field(&self.0).finish()
-    }
-}
 
 /// A handle to a thread, green or OS.
 #[derive(Clone)]
@@ -67,7 +48,7 @@ impl Thread {
     /// Which thread it is.
     #[must_use]
     pub fn id(&self) -> ThreadId {
-        ThreadId(match &self.thread {
+        ThreadId::from_number(match &self.thread {
             Unparker::Green(task) => task.id,
             Unparker::Os(thread) => thread.id,
         })

@@ -4,13 +4,14 @@
 //! enclosing `timeout` has passed, kills them, waits for their end under a shield, and then unwinds.
 
 use super::builder::{Builder, expect_runtime};
+use super::handle::Spawner;
 use super::join::{Join, Packet, Unclaimed};
 use super::{Result, Thread};
 use crate::limits;
 use crate::panic_count::AbortOnUnwind;
 use crate::park::{ElapsedPayload, KillPayload, Reason, Unparker, park};
 use crate::primitive::lock;
-use crate::scheduler::{self, Spawner};
+use crate::scheduler;
 use crate::task::{Body, Task};
 use core::fmt;
 use core::marker::PhantomData;

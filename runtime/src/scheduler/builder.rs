@@ -1,0 +1,181 @@
+//! The settings of a runtime, and its making.
+
+use super::deadlock::{Deadlock, Waiting};
+use super::hook;
+use super::policy::Policy;
+use super::remote::Remote;
+use super::run_queue::RunQueue;
+use super::runtime::Runtime;
+use super::worker::Worker;
+use crate::clock::{Clock, MachineClock};
+use crate::offload::Pool;
+use crate::panic_count;
+use crate::reactor::{Driver, Reactor, WAKE_TOKEN};
+use crate::stack;
+use crate::sys::event::{Epoll, EventFd, Interest, TimerFd};
+use core::fmt;
+use core::time::Duration;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+
+/// Settings of a runtime.
+///
+/// ```
+/// let runtime = osier::Builder::new().stack_size(64 * 1024).build()?;
+/// assert_eq!(runtime.run(|| 6 * 7), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "call `build`"]
+pub struct Builder {
+    workers: usize,
+    stack_size: usize,
+    main_stack_size: usize,
+    policy: Option<Box<dyn Policy>>,
+    clock: Box<dyn Clock>,
+    offload_threads: usize,
+    ending: Ending,
+}
+
+/// What is told of something.
+type Report<T> = Box<dyn Fn(&T)>;
+
+/// How an entry ends, and what it reports.
+pub(super) struct Ending {
+    pub(super) wait_all: bool,
+    pub(super) grace: Option<(Duration, Report<[Waiting]>)>,
+    pub(super) on_stuck: Option<Report<Deadlock>>,
+}
+
+/// Usable bytes of the main green thread's stack: what Linux gives a program's main thread.
+const MAIN_STACK_SIZE: usize = 8 * 1024 * 1024;
+
+/// The bound on the OS threads of the offload pool.
+const OFFLOAD_THREADS: usize = 64;
+
+impl Builder {
+    /// The default settings.
+    pub fn new() -> Builder {
+        Builder {
+            workers: 1,
+            stack_size: stack::DEFAULT_SIZE,
+            main_stack_size: MAIN_STACK_SIZE,
+            policy: None,
+            clock: Box::new(MachineClock),
+            offload_threads: OFFLOAD_THREADS,
+            ending: Ending { wait_all: false, grace: None, on_stuck: None },
+        }
+    }
+
+    /// How many OS threads run green threads, the caller of `run` being the first; 1 unless set. More than one is not there yet:
+    /// [`Builder::build`] then fails.
+    pub fn workers(mut self, workers: usize) -> Builder {
+        self.workers = workers;
+        self
+    }
+
+    /// Usable bytes of a green thread's stack, rounded up; 256 KiB unless set. Only the pages that are touched cost memory.
+    /// [`thread::Builder::stack_size`](crate::thread::Builder::stack_size) sets it for one green thread.
+    pub fn stack_size(mut self, bytes: usize) -> Builder {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// Usable bytes of the main green thread's stack, rounded up; 8 MiB unless set.
+    pub fn main_stack_size(mut self, bytes: usize) -> Builder {
+        self.main_stack_size = bytes;
+        self
+    }
+
+    /// What picks the next ready green thread; first in, first out unless set. A policy must not call into the runtime, and the
+    /// process is aborted if it panics.
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Builder {
+        self.policy = Some(Box::new(policy));
+        self
+    }
+
+    /// What the runtime takes for the time; the machine's monotonic clock unless set.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Builder {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// The most OS threads that run offloaded calls at once; 64 unless set. They are started when needed.
+    pub fn offload_threads(mut self, threads: usize) -> Builder {
+        self.offload_threads = threads;
+        self
+    }
+
+    /// Whether the end of `run` waits for all green threads instead of killing those that still run; false unless set.
+    pub fn wait_all(mut self, wait_all: bool) -> Builder {
+        self.ending.wait_all = wait_all;
+        self
+    }
+
+    /// Calls `report` once, with those that are left, when the end of an entry has waited for `grace` since it killed them: some
+    /// green thread has caught its kill, or waits under a shield. `report` may abort the process; if it returns, the end
+    /// goes on waiting.
+    pub fn shutdown_grace(mut self, grace: Duration, report: impl Fn(&[Waiting]) + 'static) -> Builder {
+        self.ending.grace = Some((grace, Box::new(report)));
+        self
+    }
+
+    /// Calls `report` when all green threads wait for something that only another OS thread of the process could bring: it may
+    /// be a deadlock, and it may not. Called at most once each time that this comes about.
+    pub fn on_stuck(mut self, report: impl Fn(&Deadlock) + 'static) -> Builder {
+        self.ending.on_stuck = Some(Box::new(report));
+        self
+    }
+
+    /// Makes the runtime. Starts no OS thread.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for settings that make no sense, `Unsupported` for more than one worker, and what the system says
+    /// when it has no descriptors left.
+    pub fn build(self) -> io::Result<Runtime> {
+        self.build_on(|epoll| Box::new(epoll))
+    }
+
+    /// [`Builder::build`], with events from what `driver` makes of the worker's epoll instance.
+    pub(super) fn build_on(self, driver: impl FnOnce(Arc<Epoll>) -> Box<dyn Driver>) -> io::Result<Runtime> {
+        let invalid = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what.to_string()));
+        if self.workers == 0 {
+            return invalid("a runtime needs at least 1 worker, not 0");
+        }
+        if self.workers > 1 {
+            let what = format!("{} workers were asked for, and only 1 is supported", self.workers);
+            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+        }
+        if self.offload_threads == 0 {
+            return invalid("the offload pool needs at least 1 OS thread, not 0");
+        }
+        // std refuses a new hook to who panics, as a destructor does that makes a runtime while its stack unwinds.
+        panic_count::lend(hook::install);
+        let epoll = Arc::new(Epoll::new()?);
+        let wake = EventFd::new()?;
+        let timer_fd = TimerFd::new()?;
+        epoll.add(wake.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
+        epoll.add(timer_fd.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
+        let reactor = Reactor::new(driver(epoll.clone()));
+        let remote = Arc::new(Remote::new(wake, epoll.clone(), Pool::new(self.offload_threads)));
+        let run_queue = RunQueue::new(self.policy);
+        let worker = Worker::new(remote, epoll, reactor, self.clock, run_queue, self.stack_size, timer_fd);
+        Ok(Runtime::new(worker, self.main_stack_size, self.ending))
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder::new()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("workers", &self.workers)
+            .field("stack_size", &self.stack_size)
+            .finish_non_exhaustive()
+    }
+}
