@@ -54,6 +54,11 @@ use std::rc::Rc;
 /// A function that gives values of type `Y` one after another, is sent values of type `S`, and returns an `R`.
 ///
 /// An [`Iterator`] of what it gives. Belongs to its OS thread: neither `Send` nor `Sync`.
+///
+/// ```compile_fail
+/// fn is_send<T: Send>() {}
+/// is_send::<osier::generator::Generator<u32>>();
+/// ```
 pub struct Generator<Y: 'static, S: 'static = (), R: 'static = ()> {
     control: Rc<Control<Y, S, R>>,
 }

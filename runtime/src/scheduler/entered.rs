@@ -9,6 +9,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 ///
 /// A foreign loop waits for the descriptor ([`AsFd`]) to become readable, which it does when green threads can run: because
 /// of IO, of a deadline, or of another OS thread. Then it calls [`Entered::turn`].
+///
+/// ```compile_fail
+/// fn is_send<T: Send>() {}
+/// is_send::<osier::Entered<'static>>();
+/// ```
 pub struct Entered<'a> {
     pub(super) worker: &'a Worker,
 }
