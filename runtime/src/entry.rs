@@ -5,8 +5,7 @@
 //! still suspended in it. Such a call is an *entry*: `greenlet::scope`, and each green thread's body. (Unwinding in the
 //! destructor of a thread-local instead would be a use after free: other thread-locals may already be gone.)
 //!
-//! Owns, for each OS thread, the innermost entry of the stack that runs now, and what the greenlets of that entry need to
-//! switch quickly. The scheduler takes it away and puts
+//! Owns one word for each OS thread, the innermost entry of the stack that runs now. The scheduler takes it away and puts
 //! it back around each of its switches with [`apart`]; greenlets and generators leave it alone, since they run inside the
 //! entry of whoever resumes them.
 //!
@@ -17,7 +16,7 @@
 //! 2. What is suspended inside an entry is in its list of residents, from its first resume to its end.
 //! 3. When the entry has ended, each of its residents has ended too, or has been leaked and counted.
 
-use crate::fiber::Suspender;
+use crate::running;
 use core::any::Any;
 use core::cell::{Cell, OnceCell, RefCell};
 use core::ptr;
@@ -26,24 +25,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 thread_local! {
-    static CURRENT: Cell<*const Entry> = const { Cell::new(ptr::null()) };
-    static OPEN: Open = const {
-        Open { family: Cell::new(ptr::null()), running: Cell::new(ptr::null()), suspender: Cell::new(None) }
-    };
     /// The number given last on this OS thread.
     static LAST_NUMBER: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Whose switches need no questions: what a switch would otherwise have to look up and check, in one place.
-struct Open {
-    /// The address of a family that has been found fit to switch; null when it must be asked whether one is. Whatever
-    /// could change the answer makes it null: another entry becomes current, an entry is frozen, a trace function is set.
-    family: Cell<*const ()>,
-    /// The address of the greenlet of that family whose code runs; meaningless while `family` is null.
-    running: Cell<*const ()>,
-    /// What suspends `running`; `None` when that is the main greenlet. Here, since its way from memory to the switch is what a
-    /// switch back takes as long as.
-    suspender: Cell<Option<Suspender>>,
 }
 
 /// A call inside which stacks may be switched.
@@ -97,7 +80,7 @@ pub(crate) fn next_number() -> u64 {
 /// Runs `body` in a new entry inside the current one, if any; then unwinds what is suspended in it. Returns what `body`
 /// returned, or its panic.
 pub(crate) fn nested<R>(body: impl FnOnce() -> R) -> std::thread::Result<R> {
-    enclose(CURRENT.get(), body)
+    enclose(current_address(), body)
 }
 
 /// [`nested`], in an entry that has none around it: for the body of a green thread, which is not inside of what its worker
@@ -114,15 +97,15 @@ fn enclose<R>(outer: *const Entry, body: impl FnOnce() -> R) -> std::thread::Res
         freeze: Cell::new(Freeze::No),
         residents: RefCell::new(BTreeMap::new()),
     };
-    shut();
-    let before = CURRENT.replace(&raw const entry);
+    running::shut();
+    let before = replace(&raw const entry);
     let result = catch_unwind(AssertUnwindSafe(body));
-    debug_assert!(ptr::eq(CURRENT.get(), &raw const entry), "an entry was left out of order");
+    debug_assert!(ptr::eq(current_address(), &raw const entry), "an entry was left out of order");
     if entry.owner.get().is_some() || !entry.residents.borrow().is_empty() {
         entry.close();
     }
-    shut();
-    CURRENT.set(before);
+    running::shut();
+    replace(before);
     result
 }
 
@@ -139,8 +122,8 @@ struct PutBack(*const Entry);
 impl PutBack {
     #[inline]
     fn replace<R>(entry: *const Entry, f: impl FnOnce() -> R) -> R {
-        shut();
-        let _back = PutBack(CURRENT.replace(entry));
+        running::shut();
+        let _back = PutBack(replace(entry));
         f()
     }
 }
@@ -149,18 +132,20 @@ impl Drop for PutBack {
     #[inline]
     fn drop(&mut self) {
         // Each entry that was current in between was taken away in one of the ways above.
-        debug_assert!(
-            OPEN.with(|open| open.family.get()).is_null(),
-            "an entry was left with its family open"
-        );
-        CURRENT.set(self.0);
+        debug_assert!(running::open().0.is_null(), "an entry was left with its family open");
+        replace(self.0);
     }
 }
 
 /// The address of the current entry; null outside of all.
 #[inline]
 pub(crate) fn current_address() -> *const Entry {
-    CURRENT.get()
+    running::with(|running| running.entry.get())
+}
+
+#[inline]
+fn replace(entry: *const Entry) -> *const Entry {
+    running::with(|running| running.entry.replace(entry))
 }
 
 /// The current entry; `None` outside of all.
@@ -169,41 +154,7 @@ pub(crate) fn current<'a>() -> Option<&'a Entry> {
     // SAFETY: the entry lies in a frame beneath the caller's (invariant 1), which cannot end before the caller's does; a caller
     // that is suspended is unwound before that frame ends, or never resumed. No caller keeps the reference in a place that
     // outlives its own frame (they use it at once; nothing in this crate stores an `&Entry`).
-    unsafe { CURRENT.get().as_ref() }
-}
-
-/// Whether the greenlets of `family` are known to be free to switch.
-#[inline(always)]
-pub(crate) fn is_open(family: *const ()) -> bool {
-    OPEN.with(|open| ptr::eq(open.family.get(), family))
-}
-
-/// The running greenlet of the family that is open, and what suspends it; meaningless when none is.
-#[inline(always)]
-pub(crate) fn running() -> (*const (), Option<Suspender>) {
-    OPEN.with(|open| (open.running.get(), open.suspender.get()))
-}
-
-/// A greenlet of the current entry's family runs from now on, and is suspended with `suspender`.
-#[inline(always)]
-pub(crate) fn set_running(greenlet: *const (), suspender: Option<Suspender>) {
-    OPEN.with(|open| {
-        open.running.set(greenlet);
-        open.suspender.set(suspender);
-    });
-}
-
-/// The greenlets of `family` are free to switch until further notice: it is the current entry's, that is not frozen, and
-/// nothing is traced. The other two are as for [`set_running`].
-pub(crate) fn open(family: *const (), running: *const (), suspender: Option<Suspender>) {
-    OPEN.with(|open| open.family.set(family));
-    set_running(running, suspender);
-}
-
-/// Whether greenlets are free to switch must be asked anew.
-#[inline(always)]
-pub(crate) fn shut() {
-    OPEN.with(|open| open.family.set(ptr::null()));
+    unsafe { current_address().as_ref() }
 }
 
 /// The entry at `address` if it is the current one or around it.
@@ -249,7 +200,7 @@ impl Entry {
             }
         }
         let _thaw = Thaw(self, self.freeze.replace(freeze));
-        shut();
+        running::shut();
         f()
     }
 
@@ -286,6 +237,7 @@ impl Entry {
                 break;
             }
         }
+        running::shut();
         if let Some(family) = self.owner.get() {
             family.close();
         }

@@ -110,6 +110,8 @@ mod park;
 mod primitive;
 mod reactor;
 mod readiness;
+#[allow(unsafe_code, reason = "words that refer to what runs")]
+mod running;
 #[allow(unsafe_code, reason = "suspends stacks; lends a main body's borrows to its green thread")]
 mod scheduler;
 #[allow(unsafe_code, reason = "maps memory")]

@@ -9,6 +9,7 @@
 
 use crate::clock::Instant;
 use crate::panic_count;
+use crate::running;
 use core::cell::Cell;
 use core::marker::PhantomPinned;
 use core::pin::Pin;
@@ -18,7 +19,6 @@ use core::ptr;
 pub(crate) type Head = *const Frame;
 
 thread_local! {
-    static HEAD: Cell<Head> = const { Cell::new(ptr::null()) };
     /// The number of the last timeout of this OS thread: tells nested ones apart.
     static LAST_ID: Cell<u64> = const { Cell::new(0) };
 }
@@ -63,13 +63,13 @@ impl Origin {
     /// Notes the running stack's innermost frame, before a switch away from it.
     #[inline]
     pub(crate) fn note(&self) {
-        self.head.set(HEAD.get());
+        self.head.set(head());
     }
 
     /// Puts back what was noted, after the switch back to it.
     #[inline]
     pub(crate) fn put_back(&self) {
-        HEAD.set(self.head.get());
+        set_head(self.head.get());
     }
 
     /// The stack has ended.
@@ -97,7 +97,7 @@ impl Limits {
     #[inline]
     pub(crate) fn now() -> Limits {
         let unwinding = std::thread::panicking();
-        let head = HEAD.get();
+        let head = head();
         if head.is_null() {
             return Limits { timeout: None, shielded: unwinding };
         }
@@ -150,13 +150,18 @@ impl Limits {
 /// Exchanges the running stack's innermost frame; for the switch itself.
 #[inline]
 pub(crate) fn replace(head: Head) -> Head {
-    HEAD.replace(head)
+    running::with(|running| running.limits.replace(head))
 }
 
 /// The running stack's innermost frame.
 #[inline]
 pub(crate) fn head() -> Head {
-    HEAD.get()
+    running::with(|running| running.limits.get())
+}
+
+#[inline]
+fn set_head(head: Head) {
+    running::with(|running| running.limits.set(head));
 }
 
 /// Runs `f`; its waits end at `at`, which makes them fail with the id that `f` is given.
@@ -185,17 +190,17 @@ fn enclose<T>(kind: Kind, f: impl FnOnce() -> T) -> T {
     struct Unlink<'a>(Pin<&'a Frame>);
     impl Drop for Unlink<'_> {
         fn drop(&mut self) {
-            debug_assert!(ptr::eq(HEAD.get(), &*self.0), "a frame of limits was left out of order");
-            HEAD.set(self.0.outer.get());
+            debug_assert!(ptr::eq(head(), &*self.0), "a frame of limits was left out of order");
+            set_head(self.0.outer.get());
         }
     }
     let frame = core::pin::pin!(Frame {
         kind,
-        outer: Cell::new(HEAD.get()),
+        outer: Cell::new(head()),
         unwindings: if std::thread::panicking() { panic_count::depth() } else { 0 },
         _pinned: PhantomPinned,
     });
-    HEAD.set(&raw const *frame);
+    set_head(&raw const *frame);
     let _unlink = Unlink(frame.as_ref());
     f()
 }

@@ -30,7 +30,8 @@ use super::node::{NoStart, Node};
 use super::trace::{self, Kind};
 use super::{Greenlet, State};
 use crate::entry::{self, Entry, Freeze};
-use crate::fiber::{self, Suspender};
+use crate::fiber;
+use crate::running::{self, Current};
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::ptr;
@@ -42,7 +43,7 @@ pub(super) struct Family<T: 'static> {
     /// Null when the entry has ended.
     pub(super) entry: Cell<*const Entry>,
     /// Whose code runs, or is resumed next.
-    pub(super) current: Cell<*const Node<T>>,
+    pub(super) current: Current,
     /// The number of the greenlet that the last switch left, if that is traced.
     pub(super) left: Cell<u64>,
     /// The hub itself runs code of the user (`settle`), on the main greenlet's stack: what runs is not the current greenlet,
@@ -85,7 +86,7 @@ impl<T: 'static> Family<T> {
     fn new(entry: &Entry) -> Rc<Family<T>> {
         let family = Rc::new(Family {
             entry: Cell::new(entry),
-            current: Cell::new(ptr::null()),
+            current: Current::new(),
             left: Cell::new(0),
             settling: Cell::new(false),
             main: RefCell::new(None),
@@ -93,7 +94,7 @@ impl<T: 'static> Family<T> {
         });
         let main = Rc::new(Node::new(&family, None, 0));
         main.stage.set(State::Active);
-        family.current.set(Rc::as_ptr(&main));
+        family.current.set_greenlet(Rc::as_ptr(&main).cast());
         family.main_address.set(Rc::as_ptr(&main));
         *family.main.borrow_mut() = Some(main);
         family
@@ -106,12 +107,12 @@ impl<T: 'static> Family<T> {
 
     /// The greenlet whose code runs. Only while the entry has not ended.
     pub(super) fn running(&self) -> *const Node<T> {
-        self.current.get()
+        self.current.greenlet().cast()
     }
 
     /// A handle to the greenlet whose code runs. Only while the entry has not ended.
     pub(super) fn running_handle(&self) -> Greenlet<T> {
-        Greenlet::of(Node::to_rc(self.current.get()))
+        Greenlet::of(Node::to_rc(self.running()))
     }
 
     pub(super) fn is_main(&self, node: *const Node<T>) -> bool {
@@ -139,50 +140,26 @@ impl<T: 'static> Family<T> {
         }
     }
 
-    /// Whether the running code may switch to another greenlet of this family, with no trace function to be told: the quick
-    /// way to ask.
-    #[inline(always)]
-    pub(super) fn is_open(&self) -> bool {
-        entry::is_open(self.address()) && !std::thread::panicking()
-    }
-
-    /// Opens it, if nothing is traced, so that the next switch can go the quick way. `check` must hold.
+    /// Opens it, so that the next switch can go the quick way, unless somebody must be told of that: the trace function, or
+    /// the hub. `check` must hold.
     pub(super) fn open(&self) {
-        if !trace::is_set() {
-            let current = self.current.get();
-            // SAFETY: it runs, so it is alive: the main greenlet until the entry ends, the others by invariant 1.
-            let suspender = unsafe { &*current }.suspender();
-            entry::open(self.address(), current.cast(), suspender);
+        // SAFETY: it runs, so it is alive: the main greenlet until the entry ends, the others by invariant 1.
+        let me = unsafe { &*self.running() };
+        if !trace::is_set() && !me.is_forsaken() {
+            self.current.open(me.suspender());
         }
     }
 
-    /// Switches from the running greenlet to `target`, in whose mailbox there is something. Returns when somebody has
-    /// switched back, with something in the running greenlet's mailbox.
+    /// Switches to `target`, in whose mailbox there is something; open or not.
     ///
     /// # Safety
     ///
-    /// `check` must hold; `me` must be the running greenlet, and `suspender` its own; `target` must be active, of this family,
-    /// and not `me`.
-    #[inline(always)]
-    pub(super) unsafe fn transfer(
-        &self,
-        (me, suspender): (&Node<T>, Option<Suspender>),
-        target: *const Node<T>,
-    ) {
-        me.origin.note();
-        me.mail.wait();
-        self.current.set(target);
-        match suspender {
-            None => {
-                Family::hub(me, target);
-                me.goes_on(None);
-            }
-            Some(suspender) => {
-                // SAFETY: `me` runs, by `check` and not being main in its fiber, whose body has therefore not returned.
-                unsafe { suspender.suspend_noted() };
-                me.goes_on(Some(suspender));
-            }
-        }
+    /// `check` must hold; `me` must be the running greenlet; `target` must be active, of this family, and not `me`.
+    pub(super) unsafe fn transfer(&self, me: &Node<T>, target: *const Node<T>) {
+        self.current.set_greenlet(target.cast());
+        let target = if me.is_forsaken() { ptr::null() } else { target };
+        // SAFETY: the caller's promises. The family of one that is forsaken is not open: it was shut, and not opened, for that.
+        unsafe { me.transfer(&raw const self.current, me.suspender(), target) };
     }
 
     /// Notes, for the trace function, who is about to be left.
@@ -190,25 +167,41 @@ impl<T: 'static> Family<T> {
         self.left.set(me.number);
     }
 
-    /// Runs `next`, which is current, and then whoever is, until that is `main`, the main greenlet.
+    /// The hub: runs `node`, which is current, and then whoever is, until that is `main`, the main greenlet.
     #[inline(always)]
-    fn hub(main: &Node<T>, mut next: *const Node<T>) {
+    pub(super) fn hub(main: &Node<T>, node: *const Node<T>) {
+        let state = Family::run_once(node);
+        if state == fiber::State::Finished || !ptr::eq(running::greenlet(), ptr::from_ref(main).cast()) {
+            Family::hub_on(main, node, state);
+        }
+    }
+
+    /// The rest of it, after `node` has gone back to the hub. Apart, since a greenlet that is switched to from main mostly
+    /// switches back.
+    #[inline(never)]
+    fn hub_on(main: &Node<T>, mut node: *const Node<T>, mut state: fiber::State) {
         loop {
-            // SAFETY: it was made current as an active greenlet, so it lives (invariant 1), and it is not main; since the main
-            // greenlet is switched away and whoever made it current has suspended, its fiber is suspended (invariant 2).
-            let fiber = unsafe { (*next).fiber() };
-            // SAFETY: it is suspended.
-            let state = unsafe { fiber.resume_noted() };
-            // SAFETY: it is unregistered only by `settle`.
-            let handles = unsafe { &(*next).handles }.get();
-            if state == fiber::State::Finished || handles == 0 {
-                main.family.settle(next, state);
+            let mut next = running::greenlet().cast::<Node<T>>();
+            if state == fiber::State::Finished || next.is_null() {
+                main.family.settle(node, state);
+                next = main.family.running();
             }
-            next = main.family.current.get();
             if ptr::eq(next, main) {
                 break;
             }
+            node = next;
+            state = Family::run_once(node);
         }
+    }
+
+    /// Runs `node`, which is current, until it goes back to the hub.
+    #[inline(always)]
+    fn run_once(node: *const Node<T>) -> fiber::State {
+        // SAFETY: it was made current as an active greenlet, so it lives (invariant 1), and it is not main; since the main
+        // greenlet is switched away and whoever made it current has suspended, its fiber is suspended (invariant 2).
+        let fiber = unsafe { (*node).fiber() };
+        // SAFETY: it is suspended.
+        unsafe { fiber.resume_noted() }
     }
 
     /// After `node` has gone back to the hub: takes its leave if it has finished, and unwinds it if nobody can switch to it.
@@ -260,8 +253,7 @@ impl<T: 'static> Family<T> {
             target = target.above();
         }
         target.mail.put(mail);
-        // The entry is frozen, so no family is open, and there is no need to say who runs.
-        self.current.set(Rc::as_ptr(&target));
+        self.current.set_greenlet(Rc::as_ptr(&target).cast());
     }
 
     pub(super) fn unregister(&self, node: &Node<T>) {
@@ -283,7 +275,7 @@ impl<T: 'static> entry::Family for Family<T> {
     fn close(&self) {
         self.entry.set(ptr::null());
         self.main_address.set(ptr::null());
-        self.current.set(ptr::null());
+        self.current.set_greenlet(ptr::null());
         if let Some(main) = self.main.take() {
             main.bury();
         }

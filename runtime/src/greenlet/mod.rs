@@ -56,6 +56,7 @@ use self::family::{Family, Refusal};
 use self::mailbox::Mail;
 use self::node::{NoStart, Node};
 use crate::entry;
+use crate::running;
 use crate::stack::{DEFAULT_SIZE, overflow};
 use core::any::Any;
 use core::fmt;
@@ -227,16 +228,17 @@ impl<T: 'static> Greenlet<T> {
     #[inline(always)]
     pub fn switch(&self, value: T) -> Result<T, SwitchError<T>> {
         let node = &*self.node;
-        let family = &*node.family;
-        // First of all, since the switch depends on it.
-        let (me, suspender) = entry::running();
-        if family.is_open() && node.mail.waits() {
-            // SAFETY: it is the running greenlet, since the family is open; and being that it is alive.
+        // First of all, since the switch waits for these.
+        let (family, me, suspender) = running::open();
+        if node.mail.waits(family) && !std::thread::panicking() {
+            // SAFETY: it is the running greenlet of the family that is open, which `node` is of; and being that it is alive.
             let me = unsafe { &*me.cast::<Node<T>>() };
             node.mail.put_value(value);
-            // SAFETY: an open family's `check` holds. The target waits at a switch, so it is active and does not run.
-            unsafe { family.transfer((me, suspender), node) };
-            return match me.mail.take_value() {
+            // SAFETY: an open family's `check` holds, now that nothing unwinds. The target waits at a switch, so it is active and
+            // does not run.
+            unsafe { me.transfer(family, suspender, node) };
+            // SAFETY: it has just come back from its wait.
+            return match unsafe { me.mail.take_value() } {
                 Some(value) => Ok(value),
                 None => match me.receive_other() {
                     Ok(value) => Ok(value),
@@ -244,16 +246,20 @@ impl<T: 'static> Greenlet<T> {
                 },
             };
         }
-        // Taken apart and put together: so a caller that does so too gets the usual value in a register.
         match self.switch_otherwise(value) {
             Ok(value) => Ok(value),
-            Err(error) => Err(error),
+            Err(error) => Err(*error),
         }
     }
 
+    /// The error is boxed so that a small result fits into registers: then the quick way's does not go through memory.
     #[cold]
     #[inline(never)]
-    fn switch_otherwise(&self, value: T) -> Result<T, SwitchError<T>> {
+    fn switch_otherwise(&self, value: T) -> Result<T, Box<SwitchError<T>>> {
+        self.ask_and_switch(value).map_err(Box::new)
+    }
+
+    fn ask_and_switch(&self, value: T) -> Result<T, SwitchError<T>> {
         let family = &*self.node.family;
         let refusal = family.check().err();
         match refusal {
@@ -378,7 +384,7 @@ impl<T: 'static> Greenlet<T> {
         // Nothing on a suspended stack shall keep it; its entry does.
         drop(target);
         // SAFETY: the callers have seen that it is active, of this family, not the running one, and that `check` holds.
-        unsafe { family.transfer((me, me.suspender()), address) };
+        unsafe { family.transfer(me, address) };
         me.receive().map_err(SwitchError::Exit)
     }
 

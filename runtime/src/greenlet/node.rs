@@ -10,6 +10,7 @@ use super::{Greenlet, GreenletExit, State};
 use crate::entry::{self, Ended, Freeze, Resident};
 use crate::fiber::{self, Fiber, Suspender};
 use crate::limits::{self, Origin};
+use crate::running::{self, Current};
 use crate::{panic_count, stack};
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::ptr;
@@ -123,7 +124,7 @@ impl<T: 'static> Node<T> {
     /// The bottom of a greenlet's stack.
     fn run(&self, suspender: Suspender, body: Body<T>) {
         self.suspender.set(Some(suspender));
-        entry::set_running(ptr::from_ref(self).cast(), Some(suspender));
+        running::set_suspender(Some(suspender));
         let body = || match self.receive() {
             Ok(value) => Mail::Value(body(value)),
             Err(GreenletExit) => Mail::Exit,
@@ -162,11 +163,42 @@ impl<T: 'static> Node<T> {
         self.suspender.get()
     }
 
+    /// Switches to `target`, in whose mailbox there is something. Returns when somebody has switched back, with something in
+    /// this greenlet's mailbox.
+    ///
+    /// # Safety
+    ///
+    /// This must be the running greenlet, `suspender` its own and `family` its family's. The family's `check` must hold;
+    /// `target` must be active, of this family, not the running greenlet, and current unless the family is open; or null,
+    /// when this greenlet is forsaken, for the hub to find that and whoever is current.
+    #[inline(always)]
+    pub(super) unsafe fn transfer(
+        &self,
+        family: *const Current,
+        suspender: Option<Suspender>,
+        target: *const Node<T>,
+    ) {
+        self.origin.note();
+        self.mail.wait(family);
+        running::set_greenlet(target.cast());
+        match suspender {
+            None => {
+                Family::hub(self, target);
+                self.goes_on(None);
+            }
+            Some(suspender) => {
+                // SAFETY: by `check` and not being main it runs in its fiber, whose body has therefore not returned.
+                unsafe { suspender.suspend_noted() };
+                self.goes_on(Some(suspender));
+            }
+        }
+    }
+
     /// This greenlet runs again. `suspender` must be its own.
     #[inline(always)]
     pub(super) fn goes_on(&self, suspender: Option<Suspender>) {
         self.origin.put_back();
-        entry::set_running(ptr::from_ref(self).cast(), suspender);
+        running::set_suspender(suspender);
     }
 
     /// Goes back to the one who wanted this greenlet unwound; returns when it is resumed.
@@ -179,7 +211,7 @@ impl<T: 'static> Node<T> {
         // A victim is not the main greenlet, and it runs.
         let Some(suspender) = self.suspender() else { return };
         self.origin.note();
-        self.mail.wait();
+        self.mail.wait(&raw const self.family.current);
         // SAFETY: the greenlet runs: the caller is on its stack or on one that was resumed from it (a generator's).
         unsafe { suspender.suspend_noted() };
         self.goes_on(Some(suspender));
@@ -187,7 +219,8 @@ impl<T: 'static> Node<T> {
 
     /// Takes what a switch to this greenlet, which runs, has brought.
     pub(super) fn receive(&self) -> Result<T, GreenletExit> {
-        match self.mail.take_value() {
+        // SAFETY: the callers have just come back from a wait, or have not waited yet; then there is something else.
+        match unsafe { self.mail.take_value() } {
             Some(value) => Ok(value),
             None => self.receive_other(),
         }
@@ -234,6 +267,12 @@ impl<T: 'static> Node<T> {
         drop(fiber);
     }
 
+    /// Whether nobody can switch to it any more, although it is not the main greenlet. One that runs is unwound when it
+    /// switches away.
+    pub(super) fn is_forsaken(&self) -> bool {
+        self.handles.get() == 0 && self.parent.borrow().is_some()
+    }
+
     /// The last handle was dropped.
     #[cold]
     #[inline(never)]
@@ -243,6 +282,10 @@ impl<T: 'static> Node<T> {
             State::Pending => self.abandon(),
             State::Active => {
                 let busy = ptr::eq(self.family.running(), Rc::as_ptr(self)) || self.beneath.get();
+                if busy {
+                    // The hub must be told, which the quick way does not.
+                    running::shut();
+                }
                 // One that runs is unwound when it switches away; one that has caught its unwinding waits for the end of the entry.
                 if !busy && !self.family.is_main(Rc::as_ptr(self)) && self.attempts.get() == 0 {
                     self.unwind();
@@ -257,7 +300,7 @@ impl<T: 'static> Node<T> {
     pub(super) fn unwind(self: &Rc<Self>) {
         let family = &self.family;
         let Some(home) = entry::enclosing(family.entry.get()) else { return };
-        let current = family.current.get();
+        let current = family.running();
         // SAFETY: the current greenlet is active, or main, and stays so while it is `beneath` (invariant 1).
         let current = unsafe { &*current };
         // While this one runs, it is current and running.
@@ -269,7 +312,7 @@ impl<T: 'static> Node<T> {
         self.attempts.set(self.attempts.get() + 1);
         self.mail.put(Mail::Throw(Box::new(GreenletExit)));
         family.left.set(current.number);
-        family.current.set(Rc::as_ptr(self));
+        family.current.set_greenlet(Rc::as_ptr(self).cast());
         let mut state = fiber::State::Suspended;
         let resume = || {
             // SAFETY: it is active, not main, and suspended: it is neither current nor beneath, as the callers have seen.
@@ -277,7 +320,7 @@ impl<T: 'static> Node<T> {
         };
         home.make_current(|| home.freeze(Freeze::Victim, || panic_count::lend(resume)));
         family.left.set(self.number);
-        family.current.set(current);
+        family.current.set_greenlet(ptr::from_ref(current).cast());
         family.settling.set(settling);
         current.beneath.set(beneath);
         if state == fiber::State::Finished {

@@ -1,7 +1,7 @@
 //! The trace function of greenlets, one for each OS thread.
 
 use super::Id;
-use crate::entry;
+use crate::running;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,7 +68,7 @@ pub fn settrace(trace: Option<TraceFn>) -> Option<TraceFn> {
     let before = TRACE.replace(trace);
     IS_SET.set(is_set);
     // Greenlets that were free to switch with no questions must ask whether they are traced.
-    entry::shut();
+    running::shut();
     before
 }
 
