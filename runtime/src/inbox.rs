@@ -19,7 +19,8 @@
 //! 3. The worker falls asleep only by replacing null, which fails if anything was pushed since the last drain.
 //!
 //! An item stands in the inbox at most once: `queued` is set by the pusher that links it and cleared by the worker before
-//! it acts on the item. A pusher that finds it set has nothing to do, since the worker is still to look at the item.
+//! it acts on the item. A pusher that finds it set has nothing to do: the worker is still
+//! to look at the item, or has ended, and the pusher that set it is about to find that out.
 
 use crate::primitive::{Arc, AtomicBool, AtomicPtr, Ordering};
 use core::ptr;
