@@ -70,6 +70,18 @@ pub(super) enum Sent<S> {
     Throw(Box<dyn Any + Send>),
 }
 
+impl<Y, S> Mailbox<Y, S> {
+    /// Takes what the driver has for the generator.
+    #[inline(always)]
+    pub(super) fn receive(&self) -> Sent<S> {
+        // SAFETY: the reference ends here, and nobody else refers into the cell.
+        if matches!(unsafe { &*self.sent.as_ptr() }, Sent::Nothing) {
+            return Sent::Nothing;
+        }
+        self.sent.replace(Sent::Nothing)
+    }
+}
+
 impl<Y: 'static, S: 'static, R: 'static> Control<Y, S, R> {
     pub(super) fn new(stack_size: usize, body: Body<Y, S, R>) -> Control<Y, S, R> {
         Control {
@@ -95,7 +107,8 @@ impl<Y: 'static, S: 'static, R: 'static> Control<Y, S, R> {
     /// Resumes it with `sent`, and returns what it yields; `None` when it has returned.
     #[inline]
     pub(super) fn drive(self: &Rc<Self>, sent: Sent<S>) -> Option<Y> {
-        if self.home.get().is_null() || !ptr::eq(self.home.get(), entry::current_address()) {
+        // One that is suspended has a home. If that is current, there is one around; if not, it may be further out.
+        if self.stage.get() != Stage::Suspended || !ptr::eq(self.home.get(), entry::current_address()) {
             self.start_or_check();
         }
         self.resume(sent);
@@ -188,7 +201,11 @@ impl<Y: 'static, S: 'static, R: 'static> Control<Y, S, R> {
         // nevertheless while it runs finds `stage` changed. So nobody else holds a reference into the cell.
         let fiber = unsafe { &mut *self.fiber.get() };
         // SAFETY: as above.
-        unsafe { fiber.as_mut().unwrap_unchecked() }.resume()
+        let fiber = unsafe { fiber.as_mut().unwrap_unchecked() };
+        // SAFETY: as above: its body has not returned.
+        let state = unsafe { fiber.resume_noted() };
+        self.driver.put_back();
+        state
     }
 
     /// After its body has ended: gives back the stack; what the body has raised is the error.

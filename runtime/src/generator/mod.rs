@@ -336,7 +336,7 @@ impl<Y: 'static, S: 'static> Yielder<Y, S> {
             // SAFETY: the caller is on the generator's own stack (just checked), so its body runs.
             unsafe { self.suspender.suspend() };
         }
-        mail.sent.replace(Sent::Nothing)
+        mail.receive()
     }
 
     /// Suspends in a destructor. The panics that are counted are this stack's own (a driver's are moved out before a resume),
