@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, Log, MILLI, OnDrop, check_with, leaves_nothing, message, panic_message};
+use common::{LONG, Log, MILLI, OnDrop, check, check_with, leaves_nothing, message, panic_message};
 use osier::Builder;
 use osier::thread::Killed;
 use osier::time::FakeClock;
@@ -31,7 +31,7 @@ fn counter() -> (Arc<AtomicUsize>, impl Fn() -> Counted) {
 #[test]
 fn what_is_left_is_killed_and_its_destructors_run() {
     let (dropped, counts) = counter();
-    common::check(|| {
+    check(|| {
         let waits: [fn(); 4] =
             [|| osier::sleep(LONG), osier::thread::park, || osier::offload(|| ()), osier::yield_now];
         for wait in waits {
@@ -180,7 +180,7 @@ fn a_runtime_can_be_entered_again_also_after_a_panic() {
 fn the_body_borrows_from_outside_and_need_not_be_send() {
     let mut numbers = vec![1, 2];
     let shared = Rc::new(Cell::new(0));
-    let length = osier::run(|| {
+    let length = check(|| {
         numbers.push(3);
         shared.set(numbers.len());
         &numbers[..]
@@ -191,7 +191,7 @@ fn the_body_borrows_from_outside_and_need_not_be_send() {
 
 #[test]
 fn a_nested_run_is_refused_and_does_no_harm() {
-    common::check(|| {
+    check(|| {
         let refused = "a runtime is already running on this OS thread";
         assert!(panic_message(|| osier::run(|| ())).starts_with(refused));
         let other = Builder::new().build().unwrap();
@@ -234,7 +234,7 @@ fn settings_that_make_no_sense_are_refused() {
 
 #[test]
 fn stacks_of_any_size_that_is_asked_for_or_an_error_that_join_reports() {
-    common::check(|| {
+    check(|| {
         let with =
             |size| osier::thread::Builder::new().stack_size(size).spawn(osier::yield_now).unwrap().join();
         with(0).unwrap();

@@ -16,6 +16,7 @@
 //! - [`ToSocketAddrs`] is a trait of its own, implemented for the same types.
 //! - A listener is nonblocking in the kernel, which its borrowed descriptor shows. Given away (`into_raw_fd`, `OwnedFd::from`) it is
 //!   what its user has set; while it has clones it stays nonblocking.
+//! - The queue of a listener is as long as the system allows (`net.core.somaxconn`), where std asks for 128.
 //! - Settings made through a borrowed descriptor (`O_NONBLOCK`, timeouts) are not seen by the calls here.
 //! - `IntoIncoming`, `linger` and `set_linger` are unstable in std.
 

@@ -79,10 +79,13 @@ impl Settings {
 }
 
 impl Socket {
-    /// A socket that we have made, of which nobody else knows. A listener becomes nonblocking.
+    /// A socket that we have made, of which nobody else knows. A listener becomes nonblocking, and may have as many connections
+    /// waiting for `accept` as the system allows: green threads connect by the thousand, and what overflows the 128 of std
+    /// is delayed by seconds, or lost without a word to a client that only reads.
     pub(crate) fn new(fd: OwnedFd, kind: Kind) -> io::Result<Socket> {
         if kind == Kind::Listener {
             socket::set_nonblocking(fd.as_raw_fd(), true)?;
+            socket::listen(fd.as_raw_fd())?;
         }
         Ok(Socket::with(fd, kind, Arc::default(), false))
     }

@@ -259,6 +259,12 @@ pub(crate) fn set_nonblocking(fd: RawFd, nonblocking: bool) -> io::Result<()> {
     check(unsafe { libc::ioctl(fd, libc::FIONBIO, &raw mut value) }).map(drop)
 }
 
+/// Listens, or goes on listening, with as long a queue of connections as the system allows.
+pub(crate) fn listen(fd: RawFd) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::listen(fd, libc::c_int::MAX) }).map(drop)
+}
+
 /// Sets how long closing waits for what was not sent yet; `None`: it does not wait.
 pub(crate) fn set_linger(fd: RawFd, linger: Option<Duration>) -> io::Result<()> {
     let value = libc::linger {
