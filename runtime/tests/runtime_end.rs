@@ -247,8 +247,8 @@ fn stacks_of_any_size_that_is_asked_for_or_an_error_that_join_reports() {
         }
         with(0).unwrap();
     });
-    let message = panic_message(|| {
-        Builder::new().main_stack_size(usize::MAX).build().unwrap().run(|| ());
+    let message = leaves_nothing(|| {
+        panic_message(|| Builder::new().main_stack_size(usize::MAX).build().unwrap().run(|| ()))
     });
     assert!(message.starts_with("no stack of "), "{message}");
 }

@@ -17,9 +17,14 @@ pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 pub const MILLI: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// What of the process must be as it was: descriptors, stacks in use, stacks leaked.
-pub fn resources() -> (usize, usize, usize) {
+pub fn resources() -> (Vec<String>, usize, usize) {
     let stacks = osier::stacks();
-    (std::fs::read_dir("/proc/self/fd").unwrap().count(), stacks.in_use, stacks.leaked)
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        let leads_to = std::fs::read_link(&path).unwrap_or_default();
+        format!("{} {}", path.file_name().unwrap().display(), leads_to.display())
+    });
+    (descriptors.collect(), stacks.in_use, stacks.leaked)
 }
 
 /// Has as many stacks parked in the middle of an unwinding as any test has at once: the stacks that hold their panic
