@@ -26,10 +26,10 @@
 //! # Where to begin
 //!
 //! - [`run`] starts a runtime on the OS thread that calls; [`spawn`] makes a green thread in it. [`thread`], [`net`],
-//!   [`os::unix::net`](crate::os::unix::net), [`time`] and [`fs`] have what std's modules of these names have, with std's names.
+//!   [`os::unix::net`], [`time`] and [`fs`] have what std's modules of these names have, with std's names.
 //! - [`time::timeout`] bounds whatever is inside it; [`JoinHandle::kill`](thread::JoinHandle::kill) ends a green thread, with its
 //!   destructors; [`shield`] postpones both.
-//! - [`patch`](crate::patch) (feature `patch`) makes code that has never heard of Osier cooperate: `std::net`, any crate on top of it.
+//! - `patch` (feature `patch`) makes code that has never heard of Osier cooperate: `std::net`, any crate on top of it.
 //! - [`greenlet`] and [`generator`] switch stacks by hand, with or without a runtime.
 //! - [`Builder`] exchanges the [`Policy`] and the [`Clock`](time::Clock); [`Runtime::enter`] lets a loop of yours drive the runtime.
 //!
@@ -59,7 +59,9 @@
 //! - *`std::thread::park`* and what is built on it (std's `mpsc`, `std::thread::scope`) block the OS thread.
 //! - *A wait in a panic hook* blocks the OS thread.
 //! - *`panic = "abort"`* does not compile: a kill unwinds.
-//! - *The main thread's [`std::process::exit`]* unwinds nobody, as ever.
+//! - *[`std::process::exit`] on a green thread, or inside of a `greenlet::scope`*, unwinds nobody, and runs the destructors of the OS
+//!   thread's thread-locals while stacks that refer to them are still suspended. One that drops a generator or waits then lets
+//!   such a stack run on: undefined behaviour. Return from [`run`] first, and exit after it.
 //! - A stack is [256 KiB](Builder::stack_size) unless you say otherwise; touching more ends the process with a report that says whose
 //!   stack it was. Only pages that are touched cost memory.
 //!
@@ -77,7 +79,7 @@
 //! | 5 | `signal`, `patch` |
 //! | 4 | `thread`, `sync`, `net`, `os`, `time`, `fs` |
 //! | 3 | `park`, `wait_queue`, `task`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler` |
-//! | 2 | `stack`, `fiber`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
+//! | 2 | `stack`, `fiber`, `running`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
 //! | 1 | `sys`, `clock`, `primitive` |
 //!
 //! Read first: `park` (how everything waits), `scheduler::worker` (who runs), `inbox` (how other OS threads get a word in),

@@ -22,7 +22,7 @@ pub enum ThrowError<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseError {
-    /// It has caught its [`GeneratorExit`] and yielded again; the value was dropped.
+    /// It has caught its [`GeneratorExit`](super::GeneratorExit) and yielded again; the value was dropped.
     Ignored,
     /// It was left in a destructor, while its stack unwinds.
     Unwinding,

@@ -5,7 +5,7 @@ use core::fmt;
 use core::time::Duration;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// A runtime inside [`Runtime::enter`].
+/// A runtime inside [`Runtime::enter`](super::Runtime::enter).
 ///
 /// A foreign loop waits for the descriptor ([`AsFd`]) to become readable, which it does when green threads can run: because
 /// of IO, of a deadline, or of another OS thread. Then it calls [`Entered::turn`].

@@ -51,7 +51,7 @@ where
 
 /// A scheduler with its workers.
 ///
-/// Neither `Send` nor `Sync`: the OS thread that makes it is its first worker. Other OS threads use its [`Handle`].
+/// Neither `Send` nor `Sync`: the OS thread that makes it is its first worker. Other OS threads use its [`Handle`](crate::Handle).
 ///
 /// ```compile_fail
 /// fn send<T: Send>(_: T) {}
