@@ -1,4 +1,4 @@
-//! Conversions of sockets to and from descriptors and std's types.
+//! What the types of sockets implement alike: conversions to and from descriptors and std's types, and reading and writing.
 
 /// The conversions of `$type`, a tuple struct of a `Socket`, whose like in std is `$std`.
 macro_rules! descriptor_conversions {
@@ -50,4 +50,33 @@ macro_rules! descriptor_conversions {
     };
 }
 
-pub(crate) use descriptor_conversions;
+/// Reads and writes of each `$type`, a tuple struct of a `Socket` that is a stream, or a reference to one.
+macro_rules! stream_io {
+    ($($type:ty),*) => {$(
+        impl std::io::Read for $type {
+            fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+                self.0.recv(buf)
+            }
+
+            fn read_vectored(&mut self, bufs: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
+                self.0.recv_vectored(bufs)
+            }
+        }
+
+        impl std::io::Write for $type {
+            fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+                self.0.send_all(buf)
+            }
+
+            fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+                self.0.send_vectored(bufs)
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+pub(crate) use {descriptor_conversions, stream_io};

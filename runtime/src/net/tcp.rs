@@ -1,13 +1,13 @@
 //! TCP streams.
 
 use super::addr::{ToSocketAddrs, each_addr};
-use super::descriptor::descriptor_conversions;
+use super::descriptor::{descriptor_conversions, stream_io};
 use super::socket::{self, Kind, Socket};
 use super::{Shutdown, SocketAddr};
 use crate::sys::event::Direction;
 use crate::sys::socket::{Address, linger, set_linger};
 use core::time::Duration;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io;
 use std::net::TcpStream as StdStream;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
@@ -154,7 +154,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As [`Read::read`].
+    /// As [`read`](io::Read::read).
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.0.peek(buf)
     }
@@ -234,53 +234,7 @@ impl TcpStream {
     }
 }
 
-impl Read for TcpStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.recv(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.0.recv_vectored(bufs)
-    }
-}
-
-impl Read for &TcpStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.recv(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.0.recv_vectored(bufs)
-    }
-}
-
-impl Write for TcpStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.send_all(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.send_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Write for &TcpStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.send_all(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.send_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+stream_io!(TcpStream, &TcpStream);
 
 impl From<OwnedFd> for TcpStream {
     fn from(fd: OwnedFd) -> TcpStream {

@@ -9,7 +9,7 @@ pub(crate) mod fault;
 pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod process;
-#[allow(dead_code, reason = "a set made whole at once: some of it is called only by the shims")]
+#[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "some are called only by shims"))]
 pub(crate) mod raw;
 pub(crate) mod signal;
 pub(crate) mod socket;

@@ -122,12 +122,6 @@ pub(crate) unsafe fn connect(fd: RawFd, addr: *const sockaddr, addr_len: socklen
     check(result).map(drop)
 }
 
-pub(crate) fn shutdown(fd: RawFd, how: c_int) -> io::Result<()> {
-    // SAFETY: no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_shutdown, fd, how) };
-    check(result).map(drop)
-}
-
 /// # Safety
 ///
 /// `fd` must be the caller's to close. It is gone even if this fails.
