@@ -8,6 +8,7 @@
 use crate::park::{Cancelled, Reason, Unparker, Wake, park};
 use crate::primitive::lock;
 use crate::scheduler;
+use core::cell::Cell;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
@@ -18,7 +19,9 @@ use std::thread::Result;
 /// How long an idle OS thread waits for more work.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Runs a call, says that its OS thread is about to be idle, and only then tells the caller: who offloads one call after
+/// the other finds the same OS thread again.
+type Job = Box<dyn FnOnce(&dyn Fn()) + Send>;
 
 /// A pool of OS threads.
 #[derive(Clone)]
@@ -37,7 +40,7 @@ struct State {
     jobs: VecDeque<Job>,
     /// OS threads that have been started and have not ended.
     threads: usize,
-    /// Of these, those that wait for work.
+    /// Of these, those that wait for work or are about to look for some.
     idle: usize,
     /// The runtime has ended.
     closed: bool,
@@ -114,10 +117,11 @@ impl Pool {
         let caller = Unparker::current();
         let job = {
             let result = result.clone();
-            move || {
+            move |about_to_be_idle: &dyn Fn()| {
                 let done = catch_unwind(AssertUnwindSafe(call));
                 *lock(&result) = Some(done);
                 drop(result);
+                about_to_be_idle();
                 caller.unpark();
             }
         };
@@ -143,8 +147,14 @@ impl Shared {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
                 // The job has caught its own panic; one from dropping an abandoned result must not end this OS thread.
-                let _ = catch_unwind(AssertUnwindSafe(job));
+                let counted = Cell::new(false);
+                let about_to_be_idle = || {
+                    lock(&self.state).idle += 1;
+                    counted.set(true);
+                };
+                let _ = catch_unwind(AssertUnwindSafe(|| job(&about_to_be_idle)));
                 state = lock(&self.state);
+                state.idle -= usize::from(counted.get());
                 continue;
             }
             if state.closed {
