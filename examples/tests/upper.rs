@@ -53,7 +53,7 @@ fn client(addr: &str, typed: &str) -> Output {
 
 #[test]
 fn the_client_shows_answers_until_q() {
-    for mode in ["green", "thread"] {
+    for mode in ["green", "thread", "process"] {
         let server = Server::start(mode);
         // Connected, silent, and in nobody's way.
         let idle = TcpStream::connect(&server.addr).expect("the server accepts");

@@ -1,7 +1,7 @@
 //! A TCP server that answers in upper case, its client, and ten thousand clients at once.
 //!
 //! What to watch for: `answer` and `exchange` are plain blocking code. `upper server` runs one `answer` per connection, on
-//! green threads or, with `--mode thread`, on OS threads: only the call that spawns differs. `upper load` starts such a
+//! green threads or, with `--mode thread` or `process`, on OS threads or in processes: only the call that spawns differs. `upper load` starts such a
 //! server in a second process, connects 10,000 clients to it that all talk at once, and tells how many OS threads
 //! either process has.
 #![forbid(unsafe_code)]
@@ -12,9 +12,10 @@ use osier::net::{TcpListener, TcpStream};
 use osier::sync::Semaphore;
 use osier::thread::JoinHandle;
 use osier_examples::cli;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, WaitOptions, getrlimit, setrlimit, wait};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::resume_unwind;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -39,6 +40,9 @@ enum Arguments {
         #[arg(default_value = "127.0.0.1:7891")]
         addr: SocketAddr,
     },
+    /// Answers the one connection that is its standard input: what `server --mode process` starts
+    #[command(hide = true)]
+    Answer,
     /// Starts a server in a second process, and lets many clients talk to it at once
     Load {
         /// How many clients
@@ -60,12 +64,15 @@ enum Mode {
     Green,
     /// An OS thread of its own
     Thread,
+    /// A process of its own
+    Process,
 }
 
 fn main() -> ExitCode {
     let outcome = match cli::arguments() {
         Ok(Arguments::Server { addr, mode }) => server(addr, mode),
         Ok(Arguments::Client { addr }) => client(addr),
+        Ok(Arguments::Answer) => answer_standard_input(),
         Ok(Arguments::Load { clients, lines, mode }) => load(clients, lines, mode),
         Err(line) => {
             eprintln!("upper: {line}; see upper --help");
@@ -98,6 +105,15 @@ fn server(addr: SocketAddr, mode: Mode) -> io::Result<()> {
         Mode::Thread => {
             accept(&listener, |stream| std::thread::Builder::new().spawn(|| serve(stream)).map(drop))
         }
+        Mode::Process => {
+            let program = std::env::current_exe()?;
+            accept(&listener, |stream| {
+                // Those that have ended since the last connection.
+                while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+                let connection = Stdio::from(OwnedFd::from(stream));
+                Command::new(&program).arg("answer").stdin(connection).spawn().map(drop)
+            })
+        }
     }
 }
 
@@ -115,6 +131,12 @@ fn accept(listener: &TcpListener, spawn: impl Fn(TcpStream) -> io::Result<()>) -
 fn serve(stream: TcpStream) {
     // That a client has gone is its own affair.
     let _ = answer(&stream);
+}
+
+fn answer_standard_input() -> io::Result<()> {
+    let connection = io::stdin().as_fd().try_clone_to_owned()?;
+    serve(TcpStream::from(connection));
+    Ok(())
 }
 
 /// Answers each line until the client has no more to say.
