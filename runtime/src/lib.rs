@@ -2,7 +2,7 @@
 //!
 //! You write plain blocking code. Whatever would block parks the green thread that calls and lets another one run: a
 //! sleep, a lock, a join, a read from a socket. There is no `async`, no colour of functions and no second set of
-//! libraries. A hundred thousand green threads fit on one OS thread, and start in well under a microsecond each.
+//! libraries. A hundred thousand green threads fit on one OS thread, and start in about a microsecond each.
 //!
 //! ```
 //! use osier::net::{TcpListener, TcpStream};
