@@ -42,6 +42,14 @@ pub(crate) enum Reason {
     Offload,
     /// Permits of the semaphore at this address.
     Semaphore(usize),
+    /// A place in the channel at this address, or a receiver.
+    Send(usize),
+    /// A message of the channel at this address.
+    Receive(usize),
+    /// The event at this address.
+    Event(usize),
+    /// The members of the wait group at this address.
+    WaitGroup(usize),
 }
 
 impl Reason {
@@ -62,6 +70,12 @@ impl fmt::Display for Reason {
             Reason::Io(fd, Direction::Write) => write!(f, "waits to write descriptor {fd}"),
             Reason::Offload => write!(f, "waits for an offloaded call"),
             Reason::Semaphore(address) => write!(f, "waits for the semaphore at {address:#x}"),
+            Reason::Send(address) => write!(f, "waits to send into the channel at {address:#x}"),
+            Reason::Receive(address) => write!(f, "waits to receive from the channel at {address:#x}"),
+            Reason::Event(address) => write!(f, "waits for the event at {address:#x}"),
+            Reason::WaitGroup(address) => {
+                write!(f, "waits for the members of the wait group at {address:#x}")
+            }
         }
     }
 }

@@ -87,6 +87,16 @@ impl<W> WaitQueue<W> {
         stands
     }
 
+    /// [`WaitQueue::remove`], for a waiter that wants back what it has brought; `None` if it was popped before.
+    pub(crate) fn withdraw(&mut self, ticket: Ticket) -> Option<W> {
+        self.contains(ticket).then(|| self.unlink(ticket.key))
+    }
+
+    /// All that stand here, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &W> {
+        self.nodes.iter().map(|(_, node)| &node.waiter)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.first == NONE
     }
@@ -128,6 +138,7 @@ mod tests {
         assert_eq!(queue.pop(), Some("first"));
         queue.push("second in the same node");
         assert!(!queue.remove(first));
+        assert_eq!(queue.withdraw(first), None);
         assert_eq!(queue.pop(), Some("second in the same node"));
     }
 }
