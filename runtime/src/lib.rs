@@ -78,12 +78,12 @@
 //! |---|---|
 //! | 5 | `signal`, `patch` |
 //! | 4 | `thread`, `sync`, `net`, `os`, `time`, `fs` |
-//! | 3 | `park`, `wait_queue`, `task`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler` |
+//! | 3 | `park`, `wait_queue`, `task`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
 //! | 2 | `stack`, `fiber`, `running`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
 //! | 1 | `sys`, `clock`, `primitive` |
 //!
 //! Read first: `park` (how everything waits), `scheduler::worker` (who runs), `inbox` (how other OS threads get a word in),
-//! `fiber` (what a switch is). The rooms below that allow `unsafe` say why; no other has any.
+//! `fiber` (what a switch is). The rooms below that allow `unsafe` say why, and so do those of `sync`; no other has any.
 
 #![deny(unsafe_code)]
 #[cfg(not(panic = "unwind"))]
@@ -123,6 +123,7 @@ mod sys;
 #[allow(unsafe_code, reason = "cells that belong to one worker")]
 mod task;
 mod timer;
+mod unwinding;
 mod wait_queue;
 
 pub mod fs;

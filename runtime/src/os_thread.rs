@@ -7,6 +7,7 @@ use crate::clock::Instant;
 use crate::limits::Limits;
 use crate::park::{Cancelled, Wake, earliest, passed};
 use crate::scheduler::{Remote, Worker};
+use crate::unwinding::Count;
 use core::cell::{Cell, RefCell};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -24,6 +25,8 @@ pub(crate) struct OsThread {
     unparked: Condvar,
     /// The worker that this OS thread drives at the time, to be roused with it.
     drives: Mutex<Option<Arc<Remote>>>,
+    /// Unwindings that are no failure.
+    pub(crate) orderly: Count,
 }
 
 thread_local! {
@@ -53,6 +56,7 @@ impl OsThread {
             token: Mutex::new(false),
             unparked: Condvar::new(),
             drives: Mutex::new(None),
+            orderly: Count::new(),
         })
     }
 

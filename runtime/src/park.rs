@@ -18,16 +18,49 @@ use crate::os_thread::OsThread;
 use crate::scheduler::{self, Place};
 use crate::sys::event::Direction;
 use crate::task::Task;
+use crate::unwinding::Orderly;
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::any::Any;
 use std::os::fd::RawFd;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-/// What a parked thread waits for, and on which object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which green thread holds a lock, for the report of a deadlock.
+///
+/// The holder names itself after it has got the lock and takes its name back before it gives the lock away. So whoever is
+/// named, and has done all that it did before somebody looks, holds it: a report never shows a circle that is none.
+#[derive(Debug)]
+pub(crate) struct Holder(AtomicU64);
 
-pub(crate) enum Reason {
+impl Holder {
+    /// Nobody.
+    pub(crate) const fn nobody() -> Holder {
+        Holder(AtomicU64::new(0))
+    }
+
+    /// The lock is the caller's.
+    #[inline]
+    pub(crate) fn name(&self) {
+        // Relaxed, here and below: only a report reads it, when whoever is named is parked, and the parking orders it.
+        self.0.store(scheduler::running_id(), Ordering::Relaxed);
+    }
+
+    /// The caller is about to give the lock away.
+    #[inline]
+    pub(crate) fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// The id of the green thread that holds the lock; `None` when no green thread is known to.
+    pub(crate) fn id(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|&id| id != 0)
+    }
+}
+
+/// What a parked thread waits for, and on which object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reason<'a> {
     /// Nothing but its deadline.
     Sleep,
     /// An `unpark`.
@@ -50,18 +83,35 @@ pub(crate) enum Reason {
     Event(usize),
     /// The members of the wait group at this address.
     WaitGroup(usize),
+    /// The mutex at this address.
+    Mutex(usize, &'a Holder),
+    /// A notification of the condition variable at this address.
+    Condvar(usize),
 }
 
-impl Reason {
+impl Reason<'_> {
     /// Whether something outside of the process's green threads ends this wait.
     pub(crate) fn is_external(self) -> bool {
         matches!(self, Reason::Sleep | Reason::Io(..) | Reason::Offload)
     }
+
+    /// The id of the one green thread that can end this wait; `None` if that is not known.
+    pub(crate) fn waits_for(self) -> Option<u64> {
+        match self {
+            Reason::Join(id) => Some(id),
+            Reason::Mutex(_, holder) => holder.id(),
+            _ => None,
+        }
+    }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        let held = |f: &mut fmt::Formatter<'_>, what, address: usize, holder: &Holder| {
+            write!(f, "{what} at {address:#x}")?;
+            holder.id().map_or(Ok(()), |id| write!(f, ", which green thread {id} holds"))
+        };
+        match *self {
             Reason::Sleep => write!(f, "sleeps"),
             Reason::Park => write!(f, "parked, waits for unpark"),
             Reason::Join(id) => write!(f, "joins green thread {id}"),
@@ -75,6 +125,10 @@ impl fmt::Display for Reason {
             Reason::Event(address) => write!(f, "waits for the event at {address:#x}"),
             Reason::WaitGroup(address) => {
                 write!(f, "waits for the members of the wait group at {address:#x}")
+            }
+            Reason::Mutex(address, holder) => held(f, "waits for the mutex", address, holder),
+            Reason::Condvar(address) => {
+                write!(f, "waits for a notification of the condition variable at {address:#x}")
             }
         }
     }
@@ -100,18 +154,24 @@ pub(crate) enum Cancelled {
 }
 
 /// The payload that unwinds a killed green thread.
-pub(crate) struct KillPayload(());
+pub(crate) struct KillPayload {
+    _orderly: Orderly,
+}
 
 /// The payload that unwinds to the `timeout` that it names.
-pub(crate) struct ElapsedPayload(pub(crate) TimeoutId);
+pub(crate) struct ElapsedPayload {
+    pub(crate) timeout: TimeoutId,
+    _orderly: Orderly,
+}
 
 impl Cancelled {
     /// Unwinds the stack, without the panic hook: nobody has panicked.
     #[cold]
     pub(crate) fn raise(self) -> ! {
+        let _orderly = Orderly::begin();
         let payload: Box<dyn Any + Send> = match self {
-            Cancelled::Killed => Box::new(KillPayload(())),
-            Cancelled::Elapsed(id) => Box::new(ElapsedPayload(id)),
+            Cancelled::Killed => Box::new(KillPayload { _orderly }),
+            Cancelled::Elapsed(timeout) => Box::new(ElapsedPayload { timeout, _orderly }),
         };
         resume_unwind(payload)
     }
@@ -150,7 +210,7 @@ impl Unparker {
 /// stands between. An unpark that comes first counts first.
 // Inlined, as all on the way to the switch: each function that returns after a switch is one wrong return prediction.
 #[inline]
-pub(crate) fn park(reason: Reason, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
+pub(crate) fn park(reason: Reason<'_>, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
     scheduler::with_place(|place| match place {
         Place::Green(worker) => worker.park(reason, deadline),
         Place::Driver(worker) => OsThread::current().park_driving(worker, deadline),

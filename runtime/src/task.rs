@@ -23,6 +23,7 @@ use crate::park::{Reason, Unparker};
 use crate::primitive::lock;
 use crate::scheduler::{Remote, Worker};
 use crate::timer::TimerKey;
+use crate::unwinding::Count;
 use crate::wait_queue::WaitQueue;
 use core::cell::Cell;
 use core::fmt;
@@ -88,6 +89,8 @@ pub(crate) struct Task {
     failure: OnceLock<io::Error>,
     /// Set when it will never run again and its stack has been given back.
     done: AtomicBool,
+    /// Unwindings that are no failure.
+    pub(crate) orderly: Count,
     /// Who waits for `done`.
     joiners: Mutex<WaitQueue<Unparker>>,
     home: Home,
@@ -101,8 +104,8 @@ pub(crate) struct Home {
     pub(crate) token: Cell<bool>,
     /// Where it is parked; `None` unless parked.
     pub(crate) slot: Cell<Option<usize>>,
-    /// What it waits for; `None` unless parked.
-    pub(crate) reason: Cell<Option<Reason>>,
+    /// What it waits for; `None` unless parked. What it refers to is borrowed by the parked frame: not to be kept longer.
+    pub(crate) reason: Cell<Option<Reason<'static>>>,
     /// The pending deadline of its wait.
     pub(crate) timer: Cell<Option<TimerKey>>,
     /// Whether a kill ends its wait.
@@ -174,6 +177,7 @@ impl Task {
             permit: AtomicBool::new(false),
             failure: OnceLock::new(),
             done: AtomicBool::new(false),
+            orderly: Count::new(),
             joiners: Mutex::new(WaitQueue::new()),
             home: Home {
                 born: Cell::new(unborn.is_none()),

@@ -73,7 +73,7 @@ where
     limits::with_timeout(at, |id| match catch_unwind(AssertUnwindSafe(f)) {
         Ok(value) => Ok(value),
         Err(payload) => match payload.downcast::<ElapsedPayload>() {
-            Ok(elapsed) if elapsed.0 == id => Err(Elapsed),
+            Ok(elapsed) if elapsed.timeout == id => Err(Elapsed),
             Ok(elapsed) => resume_unwind(elapsed),
             Err(payload) => resume_unwind(payload),
         },

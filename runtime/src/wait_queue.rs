@@ -73,6 +73,22 @@ impl<W> WaitQueue<W> {
         self.nodes.get(self.first).map(|node| &node.waiter)
     }
 
+    /// The waiter that came first, to be changed.
+    pub(crate) fn first_mut(&mut self) -> Option<&mut W> {
+        self.nodes.get_mut(self.first).map(|node| &mut node.waiter)
+    }
+
+    /// A waiter, if it still stands here; if not it was popped.
+    pub(crate) fn standing(&mut self, ticket: Ticket) -> Option<&mut W> {
+        let node = self.nodes.get_mut(ticket.key).filter(|node| node.arrival == ticket.arrival);
+        node.map(|node| &mut node.waiter)
+    }
+
+    /// Chooses all who stand here now.
+    pub(crate) fn pop_all(&mut self) -> Vec<W> {
+        core::iter::from_fn(|| self.pop()).collect()
+    }
+
     /// Whether a waiter still stands here; if not it was popped.
     pub(crate) fn contains(&self, ticket: Ticket) -> bool {
         self.nodes.get(ticket.key).is_some_and(|node| node.arrival == ticket.arrival)
@@ -139,6 +155,7 @@ mod tests {
         queue.push("second in the same node");
         assert!(!queue.remove(first));
         assert_eq!(queue.withdraw(first), None);
+        assert_eq!(queue.standing(first), None);
         assert_eq!(queue.pop(), Some("second in the same node"));
     }
 }

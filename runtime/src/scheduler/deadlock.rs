@@ -18,15 +18,24 @@ pub struct Waiting {
     pub name: Option<String>,
     /// What it waits for, in words.
     pub reason: String,
+    /// The id of the one green thread that can end its wait; `None` if that is not known.
+    waits_for: Option<u64>,
 }
 
 impl Waiting {
-    pub(super) fn new(task: &Arc<Task>, reason: impl fmt::Display) -> Waiting {
-        Waiting {
-            id: ThreadId::of(task),
-            name: task.attributes.name.as_deref().map(String::from),
-            reason: reason.to_string(),
-        }
+    /// One that is parked.
+    pub(super) fn parked(task: &Arc<Task>, reason: Reason<'_>) -> Waiting {
+        Waiting { waits_for: reason.waits_for(), ..Waiting::of(task, reason.to_string()) }
+    }
+
+    /// One that could run.
+    pub(super) fn ready(task: &Arc<Task>) -> Waiting {
+        Waiting::of(task, "is ready to run".into())
+    }
+
+    fn of(task: &Arc<Task>, reason: String) -> Waiting {
+        let name = task.attributes.name.as_deref().map(String::from);
+        Waiting { id: ThreadId::of(task), name, reason, waits_for: None }
     }
 }
 
@@ -49,20 +58,12 @@ pub struct Deadlock {
 
 impl Deadlock {
     /// What is known of green threads of which none can run.
-    pub(super) fn of(waiting: &[(Arc<Task>, Reason)]) -> Deadlock {
-        let waits_for: HashMap<u64, u64> = waiting
-            .iter()
-            .filter_map(|(task, reason)| match reason {
-                Reason::Join(id) => Some((task.id, *id)),
-                _ => None,
-            })
-            .collect();
-        let index_of = |id: u64| waiting.iter().position(|(task, _)| task.id == id);
+    pub(super) fn of(waiting: Vec<Waiting>) -> Deadlock {
+        let waits_for: HashMap<u64, u64> =
+            waiting.iter().filter_map(|waiting| Some((waiting.id.number(), waiting.waits_for?))).collect();
+        let index_of = |id: u64| waiting.iter().position(|waiting| waiting.id.number() == id);
         let circle = find_circle(&waits_for).into_iter().filter_map(index_of).collect();
-        Deadlock {
-            waiting: waiting.iter().map(|(task, reason)| Waiting::new(task, reason)).collect(),
-            circle,
-        }
+        Deadlock { waiting, circle }
     }
 
     /// Who waits, and for what.
@@ -72,7 +73,7 @@ impl Deadlock {
     }
 
     /// Those that wait for each other in a circle, in order: each for the next, the last for the first. Empty if it is not a
-    /// circle of joins that stops the program.
+    /// circle of joins and of locks that stops the program.
     pub fn circle(&self) -> impl Iterator<Item = &Waiting> {
         self.circle.iter().map(|&index| &self.waiting[index])
     }

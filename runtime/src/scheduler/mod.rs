@@ -66,6 +66,12 @@ pub(crate) fn with_place<T>(f: impl FnOnce(Place<'_>) -> T) -> T {
     })
 }
 
+/// The id of the green thread that runs on this OS thread; 0 when none does.
+#[inline]
+pub(crate) fn running_id() -> u64 {
+    with_worker(|worker| worker.map_or(0, Worker::running_id))
+}
+
 /// Makes `worker` the one of this OS thread while `f` runs.
 ///
 /// # Panics

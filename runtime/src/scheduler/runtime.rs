@@ -103,7 +103,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// When nobody can run any more and nobody outside could change that: green threads join each other in a circle, or all
+    /// When nobody can run any more and nobody outside could change that: green threads wait for each other in a circle of joins and locks, or all
     /// are parked without a deadline while the process has no OS thread but the runtime's. All were killed and unwound.
     ///
     /// # Panics
@@ -212,7 +212,7 @@ impl Runtime {
             if is_over() || !self.worker.is_stuck() {
                 continue;
             }
-            let deadlock = Deadlock::of(&self.worker.waiting());
+            let deadlock = Deadlock::of(self.worker.waiting());
             // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
             let Some(pool) = self.worker.remote().offload.idle_threads() else { continue };
             let alone = sys::process::threads() == Some(1 + pool);
@@ -243,9 +243,8 @@ impl Runtime {
             let left = grace.saturating_sub(Instant::of_machine().saturating_duration_since(started));
             if left.is_zero() {
                 let (waiting, ready) = (worker.waiting(), worker.ready());
-                let waiting = waiting.iter().map(|(task, reason)| Waiting::new(task, reason));
-                let ready = ready.iter().map(|task| Waiting::new(task, "is ready to run"));
-                report(&waiting.chain(ready).collect::<Vec<_>>());
+                let ready = ready.iter().map(Waiting::ready);
+                report(&waiting.into_iter().chain(ready).collect::<Vec<_>>());
                 reported = true;
             } else {
                 worker.turn_at_most(None, Some(left));

@@ -7,6 +7,7 @@
 
 mod turn;
 
+use super::deadlock::Waiting;
 use super::remote::{Remote, abandon};
 use super::run_queue::{Green, RunQueue, Stage};
 use crate::clock::{Clock, Instant};
@@ -143,6 +144,12 @@ impl Worker {
         Some(unsafe { Arc::from_raw(task) })
     }
 
+    /// The id of the running green thread; 0 between two.
+    #[inline]
+    pub(super) fn running_id(&self) -> u64 {
+        self.current().map_or(0, |task| task.id)
+    }
+
     /// The running green thread.
     ///
     /// # Panics
@@ -184,7 +191,7 @@ impl Worker {
 
     /// Parks the running green thread. See [`crate::park::park`].
     #[inline]
-    pub(crate) fn park(&self, reason: Reason, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
+    pub(crate) fn park(&self, reason: Reason<'_>, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
         let limits = Limits::now();
         let whose;
         let suspender;
@@ -206,7 +213,10 @@ impl Worker {
             // The slot into which the worker will put it: nothing else is parked in between.
             let slot = self.parked.borrow().vacant_key();
             home.slot.set(Some(slot));
-            home.reason.set(Some(reason));
+            // SAFETY: `make_ready` takes it away before this frame, whose caller borrows what it refers to, goes on. Until then the
+            // frame is suspended: its stack is neither unwound nor given back. Nobody reads it but `waiting`, on this OS thread.
+            let lasting = unsafe { core::mem::transmute::<Reason<'_>, Reason<'static>>(reason) };
+            home.reason.set(Some(lasting));
             self.external.set(self.external.get() + usize::from(reason.is_external()));
             home.cancellable.set(cancellable);
             if let Some(until) = until {
@@ -326,10 +336,10 @@ impl Worker {
     }
 
     /// All that wait, for a report.
-    pub(super) fn waiting(&self) -> Vec<(Arc<Task>, Reason)> {
+    pub(super) fn waiting(&self) -> Vec<Waiting> {
         let parked = self.parked.borrow();
         let waiting = parked.iter().filter_map(|(_, green)| {
-            green.task.home(self).reason.get().map(|reason| (green.task.clone(), reason))
+            green.task.home(self).reason.get().map(|reason| Waiting::parked(&green.task, reason))
         });
         waiting.collect()
     }
