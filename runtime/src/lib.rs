@@ -26,7 +26,7 @@
 //! # Where to begin
 //!
 //! - [`run`] starts a runtime on the OS thread that calls; [`spawn`] makes a green thread in it. [`thread`], [`net`],
-//!   [`os::unix::net`], [`time`] and [`fs`] have what std's modules of these names have, with std's names.
+//!   [`os::unix::net`], [`time`], [`process`], [`fs`] and [`io`] have what std's modules of these names have, with std's names.
 //! - [`time::timeout`] bounds whatever is inside it; [`JoinHandle::kill`](thread::JoinHandle::kill) ends a green thread, with its
 //!   destructors; [`shield`] postpones both.
 //! - `patch` (feature `patch`) makes code that has never heard of Osier cooperate: `std::net`, any crate on top of it.
@@ -61,7 +61,7 @@
 //! - *`panic = "abort"`* does not compile: a kill unwinds.
 //! - *[`std::process::exit`] on a green thread, or inside of a `greenlet::scope`*, unwinds nobody, and runs the destructors of the OS
 //!   thread's thread-locals while stacks that refer to them are still suspended. One that drops a generator or waits then lets
-//!   such a stack run on: undefined behaviour. Return from [`run`] first, and exit after it.
+//!   such a stack run on: undefined behaviour. Call [`process::exit`] of this crate, which does not run them.
 //! - A stack is [256 KiB](Builder::stack_size) unless you say otherwise; touching more ends the process with a report that says whose
 //!   stack it was. Only pages that are touched cost memory.
 //!
@@ -77,7 +77,7 @@
 //! | | rooms |
 //! |---|---|
 //! | 5 | `signal`, `patch` |
-//! | 4 | `thread`, `sync`, `net`, `os`, `time`, `fs` |
+//! | 4 | `thread`, `sync`, `net`, `os`, `time`, `process`, `fs`, `io` |
 //! | 3 | `park`, `wait_queue`, `task`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
 //! | 2 | `stack`, `fiber`, `running`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
 //! | 1 | `sys`, `clock`, `primitive` |
@@ -128,12 +128,15 @@ mod wait_queue;
 
 pub mod fs;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
+pub mod io;
+#[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod net;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod os;
 #[cfg(feature = "patch")]
 #[allow(unsafe_code, reason = "defines and calls libc's functions")]
 pub mod patch;
+pub mod process;
 pub mod signal;
 pub mod sync;
 #[allow(unsafe_code, reason = "lends a scope's borrows to its green threads")]

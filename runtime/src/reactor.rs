@@ -240,6 +240,7 @@ impl Reactor {
     /// `EBADF` when it was closed meanwhile ([`Reactor::closing_borrowed`]), also if its number is in use again.
     pub(crate) fn wait_borrowed(
         &self,
+        reason: Reason,
         fd: RawFd,
         direction: Direction,
         deadline: Option<Instant>,
@@ -264,7 +265,7 @@ impl Reactor {
             self.drop_borrowed_if_idle(key);
             return Err(error);
         }
-        let outcome = park(Reason::Io(fd, direction), deadline);
+        let outcome = park(reason, deadline);
         let closed = self.with(key, |entry| {
             let side = entry.side(direction);
             let chosen = !side.waiters.remove(ticket);

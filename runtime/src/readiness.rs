@@ -2,7 +2,7 @@
 
 use crate::clock::Instant;
 use crate::limits::Limits;
-use crate::park::{Cancelled, Wake, earliest, passed};
+use crate::park::{Cancelled, Reason, Wake, earliest, passed};
 use crate::scheduler::{self, Place};
 use crate::sys::event::{Direction, wait_readable_or_writable};
 use std::io;
@@ -14,13 +14,14 @@ use std::os::fd::RawFd;
 ///
 /// Outside: what the system says of a descriptor that cannot be watched. Inside: the wait was cancelled.
 pub(crate) fn wait_ready(
+    reason: Reason,
     fd: RawFd,
     direction: Direction,
     deadline: Option<Instant>,
 ) -> io::Result<Result<Wake, Cancelled>> {
     scheduler::with_place(|place| match place {
         Place::Green(worker) | Place::Driver(worker) => {
-            worker.reactor().wait_borrowed(fd, direction, deadline)
+            worker.reactor().wait_borrowed(reason, fd, direction, deadline)
         }
         Place::OsThread => {
             let (until, whose) = earliest(deadline, &Limits::now());
@@ -33,7 +34,12 @@ pub(crate) fn wait_ready(
 
 /// Waits until `fd` is readable, or may be. False if `deadline` came first. Unwinds when cancelled.
 pub(crate) fn wait_readable(fd: RawFd, deadline: Option<Instant>) -> io::Result<bool> {
-    match wait_ready(fd, Direction::Read, deadline)? {
+    wait_readable_for(Reason::Io(fd, Direction::Read), fd, deadline)
+}
+
+/// [`wait_readable`], for the reason given.
+pub(crate) fn wait_readable_for(reason: Reason, fd: RawFd, deadline: Option<Instant>) -> io::Result<bool> {
+    match wait_ready(reason, fd, Direction::Read, deadline)? {
         Ok(wake) => Ok(wake == Wake::Unparked),
         Err(cancelled) => cancelled.raise(),
     }

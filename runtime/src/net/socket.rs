@@ -1,10 +1,10 @@
-//! What all sockets of the crate have in common: one way to try, to wait, and to be closed.
+//! What all sockets of the crate, and its pipes, have in common: one way to try, to wait, and to be closed.
 //!
 //! # Blocking in name
 //!
 //! In the kernel a socket is what its user has made of it, so that a descriptor that is lent or given away behaves as one of
-//! std's: streams and datagram sockets stay blocking and are tried with `MSG_DONTWAIT`. `accept` knows no such flag, so
-//! listeners alone are nonblocking in the kernel while they are ours.
+//! std's: streams and datagram sockets stay blocking and are tried with `MSG_DONTWAIT`. `accept` knows no such flag, nor
+//! does a read of a pipe on every kernel, so listeners and pipes alone are nonblocking in the kernel while they are ours.
 //!
 //! # Handing on
 //!
@@ -37,9 +37,21 @@ pub(crate) enum Kind {
     Messages,
     /// Accepts. Nonblocking in the kernel.
     Listener,
+    /// One end of a pipe: a stream of bytes that is not a socket. Nonblocking in the kernel.
+    Pipe,
+    /// What was handed to us as one end of a pipe, which may be a terminal, or keep messages apart: only `EAGAIN` says that
+    /// there is no more. Nonblocking in the kernel.
+    PipeLike,
 }
 
-/// A socket.
+impl Kind {
+    /// Whether its calls know no flag that says "do not wait".
+    fn is_nonblocking_in_kernel(self) -> bool {
+        matches!(self, Kind::Listener | Kind::Pipe | Kind::PipeLike)
+    }
+}
+
+/// A socket, or one end of a pipe.
 pub(crate) struct Socket {
     kind: Kind,
     settings: Arc<Settings>,
@@ -83,8 +95,10 @@ impl Socket {
     /// waiting for `accept` as the system allows: green threads connect by the thousand, and what overflows the 128 of std
     /// is delayed by seconds, or lost without a word to a client that only reads.
     pub(crate) fn new(fd: OwnedFd, kind: Kind) -> io::Result<Socket> {
-        if kind == Kind::Listener {
+        if kind.is_nonblocking_in_kernel() {
             socket::set_nonblocking(fd.as_raw_fd(), true)?;
+        }
+        if kind == Kind::Listener {
             socket::listen(fd.as_raw_fd())?;
         }
         Ok(Socket::with(fd, kind, Arc::default(), false))
@@ -101,7 +115,7 @@ impl Socket {
             settings.set_timeout(Direction::Read, socket.read_timeout().ok().flatten());
             settings.set_timeout(Direction::Write, socket.write_timeout().ok().flatten());
         });
-        if kind == Kind::Listener && !nonblocking {
+        if kind.is_nonblocking_in_kernel() && !nonblocking {
             let _ = socket::set_nonblocking(fd.as_raw_fd(), true);
         }
         Socket::with(fd, kind, Arc::new(settings), true)
@@ -119,12 +133,12 @@ impl Socket {
         Ok(Socket::with(fd, self.kind, self.settings.clone(), true))
     }
 
-    /// Gives the descriptor away, as its user has set it. A listener stays nonblocking while it has clones, which need it so.
+    /// Gives the descriptor away, as its user has set it. A listener or pipe stays nonblocking while it has clones, which need it so.
     pub(crate) fn into_fd(self) -> OwnedFd {
         let Socket { kind, settings, registrations, fd } = self;
         registrations.note_duplicated();
         drop(registrations);
-        if kind == Kind::Listener
+        if kind.is_nonblocking_in_kernel()
             && !settings.nonblocking.load(Ordering::Relaxed)
             && Arc::strong_count(&settings) == 1
         {
@@ -150,7 +164,7 @@ impl Socket {
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        if self.kind != Kind::Listener {
+        if !self.kind.is_nonblocking_in_kernel() {
             socket::set_nonblocking(self.fd(), nonblocking)?;
         }
         self.settings.nonblocking.store(nonblocking, Ordering::Relaxed);
@@ -300,12 +314,21 @@ impl Socket {
 
     /// Sends all of `buf` unless the time is over, an error comes or the thread is told to end; what was sent by then counts.
     pub(crate) fn send_all(&self, buf: &[u8]) -> io::Result<usize> {
+        self.transfer_all(buf, socket::send)
+    }
+
+    /// [`Socket::send_all`], with the call that sends a part.
+    pub(crate) fn transfer_all(
+        &self,
+        buf: &[u8],
+        send: impl Fn(RawFd, &[u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let mut sent = 0;
         let timeout = self.settings.timeout(Direction::Write);
         let outcome = self.try_io(Direction::Write, timeout, || {
             loop {
                 let part = &buf[sent..];
-                let count = socket::send(self.fd(), part)?;
+                let count = send(self.fd(), part)?;
                 sent += count;
                 if sent == buf.len() {
                     return Ok(((), true));
@@ -410,8 +433,8 @@ impl Socket {
     }
 
     /// What a transfer of `count` bytes says. 0 is the end of a stream, which stays.
-    fn may_have_more(&self, count: usize, asked: usize) -> bool {
-        self.kind != Kind::Stream || count == 0 || count == asked.min(MAX_BYTES)
+    pub(crate) fn may_have_more(&self, count: usize, asked: usize) -> bool {
+        !matches!(self.kind, Kind::Stream | Kind::Pipe) || count == 0 || count == asked.min(MAX_BYTES)
     }
 }
 

@@ -13,7 +13,7 @@
 use super::{Group, is_active};
 use crate::clock::Instant;
 use crate::limits;
-use crate::park::{Cancelled, Wake};
+use crate::park::{Cancelled, Reason, Wake};
 use crate::scheduler::{Place, Worker, with_place};
 use crate::sys::event::Direction;
 use crate::sys::{errno, raw};
@@ -91,7 +91,9 @@ pub(super) fn wait(
     direction: Direction,
     until: Option<Instant>,
 ) -> io::Result<Wake> {
-    worker.reactor().wait_borrowed(fd, direction, until)?.map_err(|cancelled| refuse(worker, cancelled))
+    let reason = Reason::Io(fd, direction);
+    let outcome = worker.reactor().wait_borrowed(reason, fd, direction, until)?;
+    outcome.map_err(|cancelled| refuse(worker, cancelled))
 }
 
 /// Turns a cancellation into an error, after the others have run.

@@ -1,9 +1,39 @@
-//! Reads of regular files that do not wait for the disk.
+//! Reads and writes of what is not a socket: files, pipes, terminals.
 
-use super::check_size;
+use super::socket::MAX_PARTS;
+use super::{check_size, raw};
+use libc::{c_int, iovec};
 use std::fs::File;
-use std::io;
-use std::os::fd::AsRawFd;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Reads what is there. Waits unless the descriptor is nonblocking.
+pub(crate) fn read(fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: `buf` is valid for its length.
+    unsafe { raw::read(fd, buf.as_mut_ptr().cast(), buf.len()) }
+}
+
+/// Writes what finds room. Waits unless the descriptor is nonblocking.
+pub(crate) fn write(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
+    // SAFETY: `buf` is valid for its length.
+    unsafe { raw::write(fd, buf.as_ptr().cast(), buf.len()) }
+}
+
+/// [`read`] into several buffers, [`MAX_PARTS`] at most.
+pub(crate) fn read_vectored(fd: RawFd, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    let count = bufs.len().min(MAX_PARTS) as c_int;
+    // `IoSliceMut` is documented to be an `iovec` on Unix.
+    // SAFETY: the buffers are valid for their lengths.
+    unsafe { raw::readv(fd, bufs.as_mut_ptr().cast::<iovec>(), count) }
+}
+
+/// [`write`] from several buffers, [`MAX_PARTS`] at most.
+pub(crate) fn write_vectored(fd: RawFd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    let count = bufs.len().min(MAX_PARTS) as c_int;
+    // `IoSlice` is documented to be an `iovec` on Unix.
+    // SAFETY: the buffers are valid for their lengths.
+    unsafe { raw::writev(fd, bufs.as_ptr().cast::<iovec>(), count) }
+}
 
 /// Reads at the file's own position, and moves it, if that needs no wait for the disk: the data is in the page cache.
 ///
@@ -11,12 +41,23 @@ use std::os::fd::AsRawFd;
 ///
 /// `WouldBlock` if it would have to wait; `Unsupported` if this kind of file or kernel cannot tell.
 pub(crate) fn read_cached(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
-    let entry = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // The offset -1 stands for the file's own position.
+    read_at_now(file.as_raw_fd(), buffer, -1)
+}
+
+/// Reads at `offset`, or at the descriptor's own position for -1, if that needs no wait.
+///
+/// # Errors
+///
+/// As [`read_cached`].
+pub(crate) fn read_at_now(fd: RawFd, buffer: &mut [u8], offset: i64) -> io::Result<usize> {
+    let entry = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: one entry, which describes `buffer`.
-    let result = unsafe { libc::preadv2(file.as_raw_fd(), &entry, 1, -1, libc::RWF_NOWAIT) };
+    let result = unsafe { libc::preadv2(fd, &entry, 1, offset, libc::RWF_NOWAIT) };
     check_size(result).map_err(|error| match error.raw_os_error() {
-        Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL) => io::ErrorKind::Unsupported.into(),
+        Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL | libc::ESPIPE) => {
+            io::ErrorKind::Unsupported.into()
+        }
         _ => error,
     })
 }
