@@ -78,7 +78,7 @@
 //! |---|---|
 //! | 5 | `signal`, `patch` |
 //! | 4 | `thread`, `sync`, `net`, `os`, `time`, `process`, `fs`, `io` |
-//! | 3 | `park`, `wait_queue`, `task`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
+//! | 3 | `park`, `wait_queue`, `permit`, `completion`, `task`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
 //! | 2 | `stack`, `fiber`, `running`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
 //! | 1 | `sys`, `clock`, `primitive` |
 //!
@@ -92,6 +92,7 @@ compile_error!(
 );
 
 mod clock;
+mod completion;
 #[allow(unsafe_code, reason = "refers to frames beneath the running one")]
 mod entry;
 #[allow(unsafe_code, reason = "switches stacks")]
@@ -109,6 +110,7 @@ mod os_thread;
 #[allow(unsafe_code, reason = "moves a suspended stack between OS threads")]
 mod panic_count;
 mod park;
+mod permit;
 mod primitive;
 mod reactor;
 mod readiness;

@@ -6,10 +6,10 @@
 use crate::clock::Instant;
 use crate::limits::Limits;
 use crate::park::{Cancelled, Wake, earliest, passed};
+use crate::permit::Permit;
 use crate::scheduler::{Remote, Worker};
 use crate::unwinding::Count;
 use core::cell::{Cell, RefCell};
-use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// The control block of an OS thread.
@@ -18,8 +18,8 @@ pub(crate) struct OsThread {
     pub(crate) id: u64,
     /// What std knows it by.
     pub(crate) name: Option<Box<str>>,
-    /// The token of `thread::park`, which is the user's, apart from the one of this module's waits.
-    pub(crate) permit: AtomicBool,
+    /// The token of `thread::park`.
+    pub(crate) permit: Permit,
     /// True from an unpark to the end of the next park.
     token: Mutex<bool>,
     unparked: Condvar,
@@ -52,7 +52,7 @@ impl OsThread {
         Arc::new(OsThread {
             id: crate::task::next_id(),
             name: std::thread::current().name().map(Box::from),
-            permit: AtomicBool::new(false),
+            permit: Permit::new(),
             token: Mutex::new(false),
             unparked: Condvar::new(),
             drives: Mutex::new(None),
@@ -109,11 +109,5 @@ impl OsThread {
             }
         });
         ended
-    }
-
-    /// Takes the token of `thread::park`, if it is there.
-    pub(crate) fn take_permit(&self) -> bool {
-        // Acquire: pairs with the release of `Thread::unpark`.
-        self.permit.swap(false, Ordering::AcqRel)
     }
 }

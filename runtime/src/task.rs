@@ -17,14 +17,15 @@
 //! live task is always in exactly one place: the inbox (unborn), the run queue (ready), the worker's `current`
 //! (running), or a slot of its slab (parked).
 
+use crate::completion::Completion;
 use crate::fiber::Suspender;
 use crate::inbox::{Link, Linked};
-use crate::park::{Reason, Unparker};
+use crate::park::Reason;
+use crate::permit::Permit;
 use crate::primitive::lock;
 use crate::scheduler::{Remote, Worker};
 use crate::timer::TimerKey;
 use crate::unwinding::Count;
-use crate::wait_queue::WaitQueue;
 use core::cell::Cell;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -83,16 +84,14 @@ pub(crate) struct Task {
     unborn: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Set once and for ever by `kill`.
     killed: AtomicBool,
-    /// The token of `thread::park`, which is the user's, apart from the one of the runtime's waits.
-    permit: AtomicBool,
+    /// The token of `thread::park`.
+    pub(crate) permit: Permit,
     /// Why it never ran: no stack could be had.
     failure: OnceLock<io::Error>,
-    /// Set when it will never run again and its stack has been given back.
-    done: AtomicBool,
+    /// Over when it will never run again and its stack has been given back.
+    pub(crate) completion: Completion,
     /// Unwindings that are no failure.
     pub(crate) orderly: Count,
-    /// Who waits for `done`.
-    joiners: Mutex<WaitQueue<Unparker>>,
     home: Home,
 }
 
@@ -174,11 +173,10 @@ impl Task {
             remote,
             link: Link::new(),
             killed: AtomicBool::new(false),
-            permit: AtomicBool::new(false),
+            permit: Permit::new(),
             failure: OnceLock::new(),
-            done: AtomicBool::new(false),
+            completion: Completion::new(),
             orderly: Count::new(),
-            joiners: Mutex::new(WaitQueue::new()),
             home: Home {
                 born: Cell::new(unborn.is_none()),
                 token: Cell::new(false),
@@ -227,18 +225,6 @@ impl Task {
         self.killed.load(Ordering::Acquire)
     }
 
-    /// Gives the token of `thread::park`.
-    pub(crate) fn give_permit(&self) {
-        // Release: pairs with `take_permit`; what came before the unpark is seen after the park.
-        self.permit.store(true, Ordering::Release);
-    }
-
-    /// Takes the token of `thread::park`, if it is there.
-    pub(crate) fn take_permit(&self) -> bool {
-        // The load spares a read-modify-write when there is none. AcqRel: pairs with `give_permit`.
-        self.permit.load(Ordering::Relaxed) && self.permit.swap(false, Ordering::AcqRel)
-    }
-
     /// Notes why it will never run.
     pub(crate) fn fail(&self, error: io::Error) {
         let first = self.failure.set(error);
@@ -251,21 +237,10 @@ impl Task {
 
     /// Notes that it will never run again, and wakes who waits for that.
     pub(crate) fn finish(&self) {
-        let mut joiners = lock(&self.joiners);
-        // Release: pairs with `is_done`; the result is there before.
-        self.done.store(true, Ordering::Release);
-        while let Some(joiner) = joiners.pop() {
-            joiner.unpark();
-        }
+        self.completion.finish();
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        // Acquire: pairs with `finish`.
-        self.done.load(Ordering::Acquire)
-    }
-
-    /// Who waits until it is done.
-    pub(crate) fn joiners(&self) -> &Mutex<WaitQueue<Unparker>> {
-        &self.joiners
+        self.completion.is_done()
     }
 }

@@ -5,12 +5,11 @@
 
 use crate::clock::Instant;
 use crate::park::{Cancelled, Reason, Unparker, Wake, park};
-use crate::primitive::lock;
+use crate::primitive::{Mutex, lock};
 use crate::scheduler;
 use crate::wait_queue::WaitQueue;
 use core::fmt;
 use core::time::Duration;
-use std::sync::Mutex;
 
 /// A number of permits of which threads hold some and give them back; who asks first gets them first.
 ///

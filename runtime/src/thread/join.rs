@@ -2,7 +2,7 @@
 
 use super::{Result, Thread};
 use crate::clock::Instant;
-use crate::park::{Cancelled, KillPayload, Reason, Unparker, Wake, park};
+use crate::park::{Cancelled, KillPayload, Reason, Wake};
 use crate::primitive::lock;
 use crate::scheduler;
 use crate::task::Task;
@@ -102,25 +102,7 @@ pub(crate) fn wait_done(
     deadline: Option<Instant>,
 ) -> core::result::Result<Wake, Cancelled> {
     scheduler::checkpoint()?;
-    loop {
-        if task.is_done() {
-            return Ok(Wake::Unparked);
-        }
-        let ticket = {
-            let mut joiners = lock(task.joiners());
-            if task.is_done() {
-                return Ok(Wake::Unparked);
-            }
-            joiners.push(Unparker::current())
-        };
-        let outcome = park(Reason::Join(task.id), deadline);
-        lock(task.joiners()).remove(ticket);
-        match outcome {
-            Ok(Wake::Unparked) => {}
-            Ok(Wake::Deadline) if task.is_done() => {}
-            ended => return ended,
-        }
-    }
+    task.completion.wait(Reason::Join(task.id), deadline)
 }
 
 /// A green thread that can be joined. Dropping it lets the green thread run on by itself.

@@ -30,7 +30,6 @@ use crate::scheduler::{self, Place};
 use crate::task::Task;
 pub use crate::task::ThreadId;
 use core::fmt;
-use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -66,9 +65,8 @@ impl Thread {
     /// Lets its [`park`], this one or the next, return. Never waits; any thread may call it.
     pub fn unpark(&self) {
         match &self.thread {
-            Unparker::Green(task) => task.give_permit(),
-            // Release: pairs with `take_permit`.
-            Unparker::Os(thread) => thread.permit.store(true, Ordering::Release),
+            Unparker::Green(task) => task.permit.give(),
+            Unparker::Os(thread) => thread.permit.give(),
         }
         self.thread.unpark();
     }
@@ -171,8 +169,8 @@ fn park_until(deadline: Option<Instant>) {
     scheduler::checkpoint().unwrap_or_else(|cancelled| cancelled.raise());
     loop {
         let permitted = scheduler::with_place(|place| match place {
-            Place::Green(worker) => worker.current_task().take_permit(),
-            Place::Driver(_) | Place::OsThread => OsThread::current().take_permit(),
+            Place::Green(worker) => worker.current_task().permit.take(),
+            Place::Driver(_) | Place::OsThread => OsThread::current().permit.take(),
         });
         if permitted {
             return;
