@@ -27,6 +27,7 @@
 //!
 //! - [`run`] starts a runtime on the OS thread that calls; [`spawn`] makes a green thread in it. [`thread`], [`net`],
 //!   [`os::unix::net`], [`time`], [`process`], [`fs`] and [`io`] have what std's modules of these names have, with std's names.
+//! - [`local!`] declares values of which each green thread has its own.
 //! - [`time::timeout`] bounds whatever is inside it; [`JoinHandle::kill`](thread::JoinHandle::kill) ends a green thread, with its
 //!   destructors; [`shield`] postpones both.
 //! - `patch` (feature `patch`) makes code that has never heard of Osier cooperate: `std::net`, any crate on top of it.
@@ -77,8 +78,8 @@
 //! | | rooms |
 //! |---|---|
 //! | 5 | `signal`, `patch` |
-//! | 4 | `thread`, `sync`, `net`, `os`, `time`, `process`, `fs`, `io` |
-//! | 3 | `park`, `wait_queue`, `permit`, `completion`, `task`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
+//! | 4 | `thread`, `local`, `sync`, `net`, `os`, `time`, `process`, `fs`, `io` |
+//! | 3 | `park`, `wait_queue`, `permit`, `completion`, `task`, `locals`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
 //! | 2 | `stack`, `fiber`, `running`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
 //! | 1 | `sys`, `clock`, `primitive` |
 //!
@@ -105,6 +106,7 @@ pub mod greenlet;
 mod inbox;
 #[allow(unsafe_code, reason = "frames on the stack, linked by pointer")]
 mod limits;
+mod locals;
 mod offload;
 mod os_thread;
 #[allow(unsafe_code, reason = "moves a suspended stack between OS threads")]
@@ -131,6 +133,7 @@ mod wait_queue;
 pub mod fs;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod io;
+pub mod local;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod net;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]

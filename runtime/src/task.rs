@@ -20,6 +20,7 @@
 use crate::completion::Completion;
 use crate::fiber::Suspender;
 use crate::inbox::{Link, Linked};
+use crate::locals::Locals;
 use crate::park::Reason;
 use crate::permit::Permit;
 use crate::primitive::lock;
@@ -115,6 +116,8 @@ pub(crate) struct Home {
     pub(crate) suspender: Cell<Option<Suspender>>,
     /// Where the guard of its stack begins; 0 before its first run.
     pub(crate) stack_limit: Cell<usize>,
+    /// Its locals, in the frame at the bottom of its stack; null before its first run and after its end.
+    pub(crate) locals: Cell<*const Locals>,
     /// How long it has run; measured only when a policy is set.
     pub(crate) ran: Cell<Duration>,
 }
@@ -187,6 +190,7 @@ impl Task {
                 ended: Cell::new(Ended::Unparked),
                 suspender: Cell::new(None),
                 stack_limit: Cell::new(0),
+                locals: Cell::new(core::ptr::null()),
                 ran: Cell::new(Duration::ZERO),
             },
             unborn: Mutex::new(unborn),

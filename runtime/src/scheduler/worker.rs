@@ -14,6 +14,7 @@ use crate::clock::{Clock, Instant};
 use crate::entry;
 use crate::fiber::Suspender;
 use crate::limits::{self, Limits};
+use crate::locals::Locals;
 use crate::panic_count;
 use crate::park::{Cancelled, Reason, Wake, earliest, passed};
 use crate::reactor::Reactor;
@@ -157,6 +158,14 @@ impl Worker {
     /// If none runs.
     pub(crate) fn current_task(&self) -> Arc<Task> {
         self.running().expect("a green thread runs")
+    }
+
+    /// The locals of the running green thread; `None` between two. Not to be kept.
+    #[inline]
+    pub(crate) fn locals(&self) -> Option<&Locals> {
+        let locals = self.current()?.home(self).locals.get();
+        // SAFETY: the frame in which they lie is beneath all code of the green thread, and sets this before any of that runs.
+        Some(unsafe { &*locals })
     }
 
     /// Green threads that have been born and are not done.

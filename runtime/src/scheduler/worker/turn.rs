@@ -12,6 +12,7 @@ use super::{BUDGET, Leaving, Worker, drop_quietly};
 use crate::clock::Instant;
 use crate::entry;
 use crate::fiber::{Fiber, State};
+use crate::locals::Locals;
 use crate::panic_count::{self, AbortOnUnwind};
 use crate::scheduler::run_queue::{Green, Stage};
 use crate::stack;
@@ -221,13 +222,18 @@ impl Worker {
             Ok(stack) => {
                 task.home(self).stack_limit.set(stack.limit());
                 let fiber = Fiber::new(stack, move |suspender| {
+                    let locals = Locals::new();
                     crate::scheduler::with_worker(|worker| {
                         let worker = worker.expect("green threads run on workers");
                         let home = worker.current().expect("it was just resumed").home(worker);
                         home.suspender.set(Some(suspender));
+                        home.locals.set(&raw const locals);
                     });
                     // The body has caught its own panics; those of greenlets that it left suspended end with them.
                     let _ = entry::fresh(body);
+                    if !locals.is_empty() {
+                        let _ = entry::fresh(|| locals.destroy());
+                    }
                 });
                 Some(Green { task, stage: Stage::Started(fiber) })
             }
@@ -244,6 +250,7 @@ impl Worker {
 
     fn finish(&self, task: &Arc<Task>) {
         self.live.set(self.live.get() - 1);
+        task.home(self).locals.set(ptr::null());
         task.finish();
     }
 }
