@@ -130,6 +130,7 @@ mod timer;
 mod unwinding;
 mod wait_queue;
 
+#[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod fs;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod io;

@@ -73,6 +73,8 @@ pub(crate) enum Reason<'a> {
     Io(RawFd, Direction),
     /// The end of the child process with this id.
     Child(u32),
+    /// The lock of the file that this descriptor has open.
+    FileLock(RawFd),
     /// A call that runs on the offload pool.
     Offload,
     /// Permits of the semaphore at this address.
@@ -94,7 +96,10 @@ pub(crate) enum Reason<'a> {
 impl Reason<'_> {
     /// Whether something outside of the process's green threads ends this wait.
     pub(crate) fn is_external(self) -> bool {
-        matches!(self, Reason::Sleep | Reason::Io(..) | Reason::Child(_) | Reason::Offload)
+        matches!(
+            self,
+            Reason::Sleep | Reason::Io(..) | Reason::Child(_) | Reason::FileLock(_) | Reason::Offload
+        )
     }
 
     /// The id of the one green thread that can end this wait; `None` if that is not known.
@@ -121,6 +126,7 @@ impl fmt::Display for Reason<'_> {
             Reason::Io(fd, Direction::Read) => write!(f, "waits to read descriptor {fd}"),
             Reason::Io(fd, Direction::Write) => write!(f, "waits to write descriptor {fd}"),
             Reason::Child(id) => write!(f, "waits for the end of process {id}"),
+            Reason::FileLock(fd) => write!(f, "waits for the lock of the file of descriptor {fd}"),
             Reason::Offload => write!(f, "waits for an offloaded call"),
             Reason::Semaphore(address) => write!(f, "waits for the semaphore at {address:#x}"),
             Reason::Send(address) => write!(f, "waits to send into the channel at {address:#x}"),

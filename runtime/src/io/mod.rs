@@ -18,10 +18,20 @@
 //! })?;
 //! # Ok::<(), osier::io::Error>(())
 //! ```
+//!
+//! # Differences from std
+//!
+//! - [`stdout`] and [`stderr`] are std's own. A write to them blocks the OS thread while a slow terminal or pipe has no room,
+//!   and never switches, since std holds its lock meanwhile.
+//! - [`stdin`] has a buffer of its own; [`Stdin::is_terminal`] is a method instead of a trait's.
+//! - [`read_to_string`] and [`copy`] are std's, and wait where what they are given waits.
 
 mod pipe;
 pub(crate) mod pipe_end;
+pub(crate) mod shared;
+mod stdin;
 
 pub use self::pipe::{PipeReader, PipeWriter, pipe};
+pub use self::stdin::{Stdin, StdinLock, stdin};
 
 pub use std::io::*;

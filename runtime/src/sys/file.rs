@@ -2,10 +2,11 @@
 
 use super::socket::MAX_PARTS;
 use super::{check_size, raw};
+use core::mem::ManuallyDrop;
 use libc::{c_int, iovec};
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 
 /// Reads what is there. Waits unless the descriptor is nonblocking.
 pub(crate) fn read(fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
@@ -60,4 +61,31 @@ pub(crate) fn read_at_now(fd: RawFd, buffer: &mut [u8], offset: i64) -> io::Resu
         }
         _ => error,
     })
+}
+
+/// Reads at `offset`, and may wait for the disk.
+pub(crate) fn read_at(fd: RawFd, buf: &mut [u8], offset: i64) -> io::Result<usize> {
+    raw::pread(fd, buf, offset)
+}
+
+/// Where the descriptor's next read begins.
+pub(crate) fn position(fd: RawFd) -> io::Result<i64> {
+    raw::seek(fd, 0, libc::SEEK_CUR)
+}
+
+pub(crate) fn set_position(fd: RawFd, offset: i64) -> io::Result<()> {
+    raw::seek(fd, offset, libc::SEEK_SET).map(drop)
+}
+
+/// What kind of thing an open descriptor is.
+pub(crate) fn file_type(fd: BorrowedFd<'_>) -> io::Result<FileType> {
+    // SAFETY: the descriptor is open while it is borrowed, and this second owner never closes it.
+    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd.as_raw_fd()) });
+    Ok(file.metadata()?.file_type())
+}
+
+/// Descriptor 0.
+pub(crate) fn standard_input() -> BorrowedFd<'static> {
+    // SAFETY: std itself takes it as open for as long as the process lives, and opens something there when it starts if nothing is.
+    unsafe { BorrowedFd::borrow_raw(0) }
 }

@@ -1,6 +1,7 @@
-//! What [`std::os::unix`] has; `net` for green threads, the rest is std's own.
+//! What [`std::os::unix`] has; `fs`, `net` and `process` for green threads, the rest is std's own.
 
+pub mod fs;
 pub mod net;
 pub mod process;
 
-pub use std::os::unix::{ffi, fs, io};
+pub use std::os::unix::{ffi, io};
