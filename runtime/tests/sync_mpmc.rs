@@ -146,6 +146,33 @@ fn when_the_last_end_goes_all_who_wait_are_told() {
     });
 }
 
+/// The last message is promised to a receiver that was killed: who receives meanwhile is not told that all is over.
+#[test]
+fn nobody_is_sent_away_while_a_message_may_come_back() {
+    check(|| {
+        let (sender, receiver) = channel();
+        let theirs = receiver.clone();
+        let killed = osier::spawn_local(move || theirs.recv());
+        osier::yield_now();
+        // These run before the killed one does.
+        let late: Vec<_> = (0..2)
+            .map(|_| {
+                let receiver = receiver.clone();
+                osier::spawn_local(move || (receiver.try_recv(), receiver.recv()))
+            })
+            .collect();
+        killed.kill();
+        sender.send(1).unwrap();
+        drop(sender);
+        let received: Vec<_> =
+            late.into_iter().map(|thread| thread.join_timeout(LONG).unwrap().unwrap()).collect();
+        let empty = Err(TryRecvError::Empty);
+        assert_eq!(received[0], (empty, Ok(1)));
+        assert_eq!(received[1].1, Err(RecvError));
+        killed.join().unwrap_err();
+    });
+}
+
 #[test]
 fn its_ends_tell_about_the_channel() {
     let (sender, receiver) = sync_channel(2);

@@ -12,9 +12,12 @@
 //! Under the lock, always:
 //!
 //! 1. No more messages are promised than there are in the buffer. Those that are not are *free*.
-//! 2. A receiver waits only while nothing is free and no sender waits.
+//! 2. A receiver waits only while nothing is free, no sender waits, and the channel is not over.
 //! 3. A sender waits only while the capacity is used up by free messages.
 //! 4. Each receiver that was chosen and has not come back to the lock has one promise.
+//!
+//! The channel is over when no sender is left and the buffer is empty: not while a message is promised, since who has the promise
+//! may be killed, and somebody else must be there then.
 //!
 //! A rendezvous is a capacity of 0: a sender either finds a receiver that waits, or waits for one.
 //!
@@ -84,6 +87,15 @@ impl<T> State<T> {
         self.messages.len() - self.promised
     }
 
+    fn is_over(&self) -> bool {
+        self.senders == 0 && self.messages.is_empty()
+    }
+
+    /// The receivers that wait although the channel is over, which are to be unparked.
+    fn left_waiting(&self) -> Vec<Unparker> {
+        if self.is_over() { self.waiting_receivers.iter().cloned().collect() } else { Vec::new() }
+    }
+
     /// Promises a free message to the receiver that came first, which is then to be unparked.
     fn promise(&mut self) -> Option<Unparker> {
         debug_assert!(self.free() > 0, "a message is promised that is not there");
@@ -126,7 +138,7 @@ impl<T> State<T> {
                 return Ok((message, Some(sender.unparker)));
             }
         }
-        Err(if self.senders == 0 { Nothing::Disconnected } else { Nothing::Empty })
+        Err(if self.is_over() { Nothing::Disconnected } else { Nothing::Empty })
     }
 
     /// Lets the sender that came first in if there is a place.
@@ -230,14 +242,20 @@ impl<T> Channel<T> {
         loop {
             let outcome = park(Reason::Receive(self.address()), deadline);
             let mut state = lock(&self.state);
-            let disconnected = state.senders == 0;
-            if outcome == Ok(Wake::Unparked) && !disconnected && state.waiting_receivers.contains(ticket) {
+            let over = state.is_over();
+            if outcome == Ok(Wake::Unparked) && !over && state.waiting_receivers.contains(ticket) {
                 continue;
             }
             let chosen = !state.waiting_receivers.remove(ticket);
             return match outcome {
-                Ok(_) if chosen => Ok(state.take_promised()),
-                Ok(_) if disconnected => Err(Nothing::Disconnected),
+                Ok(_) if chosen => {
+                    let message = state.take_promised();
+                    let left = state.left_waiting();
+                    drop(state);
+                    left.iter().for_each(Unparker::unpark);
+                    Ok(message)
+                }
+                Ok(_) if over => Err(Nothing::Disconnected),
                 Ok(_) => Err(Nothing::Late),
                 Err(cancelled) => {
                     let next = if chosen { state.decline_promised() } else { None };
@@ -264,12 +282,9 @@ impl<T> Channel<T> {
     pub(crate) fn remove_sender(&self) {
         let mut state = lock(&self.state);
         state.senders -= 1;
-        if state.senders > 0 {
-            return;
-        }
-        let waiting: Vec<_> = state.waiting_receivers.iter().cloned().collect();
+        let left = state.left_waiting();
         drop(state);
-        waiting.iter().for_each(Unparker::unpark);
+        left.iter().for_each(Unparker::unpark);
     }
 
     /// One more receiving end, made from another.
