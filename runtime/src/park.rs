@@ -91,6 +91,16 @@ pub(crate) enum Reason<'a> {
     Mutex(usize, &'a Holder),
     /// A notification of the condition variable at this address.
     Condvar(usize),
+    /// To read what the reader-writer lock at this address guards; who writes it.
+    Read(usize, &'a Holder),
+    /// To write it.
+    Write(usize, &'a Holder),
+    /// The reentrant lock at this address.
+    ReentrantLock(usize, &'a Holder),
+    /// What is to happen once, at this address; in whom it happens.
+    Once(usize, &'a Holder),
+    /// The others that the barrier at this address is for.
+    Barrier(usize),
 }
 
 impl Reason<'_> {
@@ -106,7 +116,11 @@ impl Reason<'_> {
     pub(crate) fn waits_for(self) -> Option<u64> {
         match self {
             Reason::Join(id) => Some(id),
-            Reason::Mutex(_, holder) => holder.id(),
+            Reason::Mutex(_, holder)
+            | Reason::Read(_, holder)
+            | Reason::Write(_, holder)
+            | Reason::ReentrantLock(_, holder)
+            | Reason::Once(_, holder) => holder.id(),
             _ => None,
         }
     }
@@ -115,8 +129,8 @@ impl Reason<'_> {
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let held = |f: &mut fmt::Formatter<'_>, what, address: usize, holder: &Holder| {
-            write!(f, "{what} at {address:#x}")?;
-            holder.id().map_or(Ok(()), |id| write!(f, ", which green thread {id} holds"))
+            write!(f, "waits {what} at {address:#x}")?;
+            holder.id().map_or(Ok(()), |id| write!(f, ", which green thread {id} has"))
         };
         match *self {
             Reason::Sleep => write!(f, "sleeps"),
@@ -135,10 +149,15 @@ impl fmt::Display for Reason<'_> {
             Reason::WaitGroup(address) => {
                 write!(f, "waits for the members of the wait group at {address:#x}")
             }
-            Reason::Mutex(address, holder) => held(f, "waits for the mutex", address, holder),
+            Reason::Mutex(address, holder) => held(f, "for the mutex", address, holder),
             Reason::Condvar(address) => {
                 write!(f, "waits for a notification of the condition variable at {address:#x}")
             }
+            Reason::Read(address, holder) => held(f, "to read the lock", address, holder),
+            Reason::Write(address, holder) => held(f, "to write the lock", address, holder),
+            Reason::ReentrantLock(address, holder) => held(f, "for the reentrant lock", address, holder),
+            Reason::Once(address, holder) => held(f, "for the `Once`", address, holder),
+            Reason::Barrier(address) => write!(f, "waits for the others at the barrier at {address:#x}"),
         }
     }
 }

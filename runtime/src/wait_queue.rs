@@ -113,6 +113,10 @@ impl<W> WaitQueue<W> {
         self.nodes.iter().map(|(_, node)| &node.waiter)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.first == NONE
     }

@@ -1,23 +1,42 @@
 //! What threads share, green or OS.
 
+mod barrier;
+mod barrier_core;
 mod channel;
 mod condvar;
 mod condvar_core;
 mod ends;
 mod event;
+#[allow(unsafe_code, reason = "lends the value that it has made")]
+mod lazy_lock;
 #[allow(unsafe_code, reason = "lends the value that it guards")]
 mod mutex;
 mod mutex_core;
+mod once;
+mod once_core;
+#[allow(unsafe_code, reason = "lends the value that was written")]
+mod once_lock;
 mod poison;
+#[allow(unsafe_code, reason = "shares what its owner alone reaches")]
+mod reentrant_lock;
+#[allow(unsafe_code, reason = "lends the value that it guards")]
+mod rwlock;
+mod rwlock_core;
 mod semaphore;
 mod wait_group;
 
 pub mod mpmc;
 pub mod mpsc;
 
+pub use self::barrier::{Barrier, BarrierWaitResult};
 pub use self::condvar::{Condvar, WaitTimeoutResult};
 pub use self::event::Event;
+pub use self::lazy_lock::LazyLock;
 pub use self::mutex::{Mutex, MutexGuard};
+pub use self::once::{Once, OnceState};
+pub use self::once_lock::OnceLock;
+pub use self::reentrant_lock::{ReentrantLock, ReentrantLockGuard};
+pub use self::rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use self::semaphore::{Semaphore, SemaphorePermit};
 pub use self::wait_group::WaitGroup;
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
