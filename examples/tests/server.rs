@@ -1,4 +1,4 @@
-//! The program `server`, run as its users run it.
+//! The program `server`, run as its users run it, in each of its modes.
 
 mod web;
 
@@ -13,6 +13,35 @@ use web::{LARGE, Program, Reply, Tree, ask, connect, send};
 
 const GET: &[u8] = b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n";
 const LAST: &[u8] = b"GET /a.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+/// Makes a test in each mode of each of these.
+macro_rules! in_each_mode {
+    ($tests:tt: $($mode:ident)*) => {
+        $(in_each_mode! { @ $mode $tests })*
+    };
+    (@ $mode:ident { $($test:ident)* }) => {
+        mod $mode {
+            $(#[test]
+            fn $test() {
+                super::$test(stringify!($mode));
+            })*
+        }
+    };
+}
+
+in_each_mode! {
+    {
+        a_connection_serves_many_requests_pipelined_or_not
+        no_path_leads_out_of_the_root
+        slow_clients_keep_nobody_waiting_and_are_hung_up_on
+        a_client_that_does_not_read_is_hung_up_on
+        more_connections_than_allowed_wait_for_a_place
+        a_server_without_descriptors_recovers
+        a_signal_lets_the_running_request_finish_and_ends_the_idle_ones
+        a_second_signal_ends_at_once
+        a_file_that_shrinks_while_it_is_sent_breaks_the_connection
+    }: green thread process nonblocking epoll
+}
 
 /// Reads one reply to GET and leaves the connection open.
 fn read_reply(stream: &mut TcpStream) -> Reply {
@@ -41,15 +70,14 @@ fn is_over(result: io::Result<usize>) -> bool {
 
 /// A file so large that no pair of socket buffers holds it. It has no blocks on the disk.
 fn huge_file(tree: &Tree) -> u64 {
-    let length = 256 << 20;
+    let length = 64 << 20;
     File::create(tree.site().join("huge.bin")).and_then(|file| file.set_len(length)).expect("a file");
     length
 }
 
-#[test]
-fn a_connection_serves_many_requests_pipelined_or_not() {
+fn a_connection_serves_many_requests_pipelined_or_not(mode: &str) {
     let tree = Tree::new();
-    let server = Program::start(&tree, &[]);
+    let server = Program::start(&tree, &["--mode", mode]);
     let mut stream = connect(server.address);
     for _ in 0..3 {
         stream.write_all(GET).expect("a request");
@@ -76,10 +104,9 @@ fn a_connection_serves_many_requests_pipelined_or_not() {
     );
 }
 
-#[test]
-fn no_path_leads_out_of_the_root() {
+fn no_path_leads_out_of_the_root(mode: &str) {
     let tree = Tree::new();
-    let server = Program::start(&tree, &["--quiet"]);
+    let server = Program::start(&tree, &["--mode", mode, "--quiet"]);
     for path in [
         "/../secret.txt",
         "/%2e%2e/secret.txt",
@@ -114,12 +141,13 @@ fn no_path_leads_out_of_the_root() {
     assert!(String::from_utf8_lossy(&listing.body).contains("href=\"./b.txt\""));
 }
 
-#[test]
-fn a_thousand_slow_clients_keep_nobody_waiting_and_are_hung_up_on() {
+fn slow_clients_keep_nobody_waiting_and_are_hung_up_on(mode: &str) {
     let tree = Tree::new();
-    let server = Program::start(&tree, &["--quiet", "--timeout", "3"]);
+    // A process for each would be too much for a test.
+    let (count, timeout) = if mode == "green" { (1000, "3") } else { (100, "1") };
+    let server = Program::start(&tree, &["--mode", mode, "--quiet", "--timeout", timeout]);
     let head = b"GET /a.txt HTTP/1.1\r\nHost: x\r\nSlow: ";
-    let mut slow: Vec<TcpStream> = (0..1000).map(|_| connect(server.address)).collect();
+    let mut slow: Vec<TcpStream> = (0..count).map(|_| connect(server.address)).collect();
     for stream in &mut slow {
         stream.write_all(head).expect("a beginning");
         stream.set_nonblocking(true).expect("a flag");
@@ -130,22 +158,21 @@ fn a_thousand_slow_clients_keep_nobody_waiting_and_are_hung_up_on() {
     while !slow.is_empty() {
         assert!(begin.elapsed() < Duration::from_secs(15), "{} slow clients are still served", slow.len());
         rounds += 1;
-        // Each sends a byte a second, which must not buy it more time.
+        // Each sends a byte now and then, which must not buy it more time.
         slow.retain_mut(|stream| stream.write_all(b"x").is_ok() && stream.peek(&mut [0]).is_err());
         let asked = Instant::now();
         assert_eq!(ask(server.address, "GET", "/a.txt", "").status, 200);
         slowest = slowest.max(asked.elapsed());
-        std::thread::sleep(Duration::from_secs(1).saturating_sub(asked.elapsed()));
+        std::thread::sleep(Duration::from_millis(250).saturating_sub(asked.elapsed()));
     }
     assert!(rounds >= 3, "they were hung up on before their time");
     assert!(slowest < Duration::from_secs(1), "a normal client waited {slowest:?}");
 }
 
-#[test]
-fn a_client_that_does_not_read_is_hung_up_on() {
+fn a_client_that_does_not_read_is_hung_up_on(mode: &str) {
     let tree = Tree::new();
     let length = huge_file(&tree);
-    let server = Program::start(&tree, &["--timeout", "0.5"]);
+    let server = Program::start(&tree, &["--mode", mode, "--timeout", "0.5"]);
     let mut stream = connect(server.address);
     stream.write_all(b"GET /huge.bin HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
     let give_up = Instant::now() + Duration::from_secs(15);
@@ -160,10 +187,9 @@ fn a_client_that_does_not_read_is_hung_up_on() {
     assert!((got.len() as u64) < length, "all of it came");
 }
 
-#[test]
-fn more_connections_than_allowed_wait_for_a_place() {
+fn more_connections_than_allowed_wait_for_a_place(mode: &str) {
     let tree = Tree::new();
-    let server = Program::start(&tree, &["--quiet", "--max-conns", "1"]);
+    let server = Program::start(&tree, &["--mode", mode, "--quiet", "--max-conns", "1"]);
     let mut first = connect(server.address);
     first.write_all(GET).expect("a request");
     assert_eq!(read_reply(&mut first).status, 200);
@@ -176,12 +202,11 @@ fn more_connections_than_allowed_wait_for_a_place() {
     assert_eq!(read_reply(&mut second).status, 200);
 }
 
-#[test]
-fn a_server_without_descriptors_recovers() {
+fn a_server_without_descriptors_recovers(mode: &str) {
     let tree = Tree::new();
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_server")]);
-    let server = Program::start_as(shell, &tree, &["--quiet"]);
+    let server = Program::start_as(shell, &tree, &["--mode", mode, "--quiet"]);
     let idle: Vec<TcpStream> = (0..60).map(|_| connect(server.address)).collect();
     let give_up = Instant::now() + Duration::from_secs(20);
     while !server.told.lock().expect("no panic").contains("cannot accept for now") {
@@ -195,12 +220,11 @@ fn a_server_without_descriptors_recovers() {
     assert_eq!(ask(server.address, "GET", "/a.txt", "").status, 200);
 }
 
-#[test]
-fn a_signal_lets_the_running_request_finish_and_ends_the_idle_ones() {
+fn a_signal_lets_the_running_request_finish_and_ends_the_idle_ones(mode: &str) {
     let tree = Tree::new();
     let length = huge_file(&tree);
     for signal in [Signal::TERM, Signal::INT] {
-        let mut server = Program::start(&tree, &[]);
+        let mut server = Program::start(&tree, &["--mode", mode]);
         let mut idle = connect(server.address);
         idle.write_all(GET).expect("a request");
         assert_eq!(read_reply(&mut idle).status, 200);
@@ -220,11 +244,10 @@ fn a_signal_lets_the_running_request_finish_and_ends_the_idle_ones() {
     }
 }
 
-#[test]
-fn a_second_signal_ends_at_once() {
+fn a_second_signal_ends_at_once(mode: &str) {
     let tree = Tree::new();
-    huge_file(&tree);
-    let mut server = Program::start(&tree, &["--quiet"]);
+    let length = huge_file(&tree);
+    let mut server = Program::start(&tree, &["--mode", mode, "--quiet"]);
     let mut running = connect(server.address);
     running.write_all(b"GET /huge.bin HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
     running.read_exact(&mut [0; 1000]).expect("a beginning");
@@ -235,13 +258,15 @@ fn a_second_signal_ends_at_once() {
     assert!(is_over(idle.read(&mut [0])), "the first signal was not heard");
     server.signal(Signal::TERM);
     assert!(!server.end().success());
+    let mut rest = Vec::new();
+    let _ = running.read_to_end(&mut rest);
+    assert!((rest.len() as u64) < length, "somebody serves it still");
 }
 
-#[test]
-fn a_file_that_shrinks_while_it_is_sent_breaks_the_connection() {
+fn a_file_that_shrinks_while_it_is_sent_breaks_the_connection(mode: &str) {
     let tree = Tree::new();
     let length = huge_file(&tree);
-    let server = Program::start(&tree, &["--quiet"]);
+    let server = Program::start(&tree, &["--mode", mode, "--quiet"]);
     let mut stream = connect(server.address);
     stream.write_all(b"GET /huge.bin HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
     stream.read_exact(&mut [0; 1000]).expect("a beginning");
@@ -258,13 +283,19 @@ fn a_file_that_shrinks_while_it_is_sent_breaks_the_connection() {
 
 #[test]
 fn tls_serves_the_same_files() {
+    for mode in ["green", "thread", "process"] {
+        tls(mode);
+    }
+}
+
+fn tls(mode: &str) {
     let tree = Tree::new();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     let (cert, key) = (tree.base().join("cert.pem"), tree.base().join("key.pem"));
     std::fs::write(&cert, made.cert.pem()).expect("a file");
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
     let [cert, key] = [cert, key].map(|path| path.to_str().expect("UTF-8").to_owned());
-    let mut server = Program::start(&tree, &["--quiet", "--cert", &cert, "--key", &key]);
+    let mut server = Program::start(&tree, &["--mode", mode, "--quiet", "--cert", &cert, "--key", &key]);
 
     let mut roots = rustls::RootCertStore::empty();
     roots.add(made.cert.der().clone()).expect("a root");
@@ -316,37 +347,101 @@ fn os_threads(server: &Program) -> usize {
     names.len()
 }
 
-#[test]
-fn connections_share_one_os_thread() {
-    let tree = Tree::new();
-    let server = Program::start(&tree, &["--quiet"]);
-    let mut streams: Vec<TcpStream> = (0..100).map(|_| connect(server.address)).collect();
+/// Processes that `server` has started and that are there, ended or not.
+fn children(server: &Program) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("a directory");
+    let children =
+        tasks.filter_map(|task| std::fs::read_to_string(task.expect("a task").path().join("children")).ok());
+    children.flat_map(|ids| ids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// So many connections to `server`, each of which has been answered and is open.
+fn answered(server: &Program, count: usize) -> Vec<TcpStream> {
+    let mut streams: Vec<TcpStream> = (0..count).map(|_| connect(server.address)).collect();
     for stream in &mut streams {
         stream.write_all(GET).expect("a request");
     }
     for stream in &mut streams {
         assert_eq!(read_reply(stream).status, 200);
     }
-    assert_eq!(os_threads(&server), 1, "100 connections are open");
+    streams
+}
+
+#[test]
+fn what_twenty_connections_take_depends_on_the_mode() {
+    // In all modes but green one more OS thread waits for signals.
+    for (mode, threads, processes) in
+        [("green", 1, 0), ("thread", 22, 0), ("process", 1, 20), ("nonblocking", 2, 0), ("epoll", 2, 0)]
+    {
+        let tree = Tree::new();
+        let server = Program::start(&tree, &["--quiet", "--mode", mode]);
+        let _open = answered(&server, 20);
+        assert_eq!((os_threads(&server), children(&server).len()), (threads, processes), "{mode}");
+    }
 }
 
 #[test]
 fn several_workers_share_the_work() {
+    for (mode, threads) in [("green", 3), ("nonblocking", 4), ("epoll", 4), ("process", 3), ("thread", 54)] {
+        let tree = Tree::new();
+        let mut server = Program::start(&tree, &["--quiet", "--workers", "3", "--mode", mode]);
+        let mut streams = answered(&server, 50);
+        assert_eq!(os_threads(&server), threads, "{mode}");
+        server.signal(Signal::TERM);
+        for stream in &mut streams {
+            assert!(is_over(stream.read(&mut [0])), "{mode}");
+        }
+        assert_eq!(server.end().code(), Some(0), "{mode}");
+    }
+}
+
+#[test]
+fn a_process_serves_one_connection_after_another_and_one_that_dies_is_replaced() {
     let tree = Tree::new();
-    let mut server = Program::start(&tree, &["--quiet", "--workers", "3"]);
-    let mut streams: Vec<TcpStream> = (0..50).map(|_| connect(server.address)).collect();
-    for stream in &mut streams {
-        stream.write_all(GET).expect("a request");
+    let mut server = Program::start(&tree, &["--quiet", "--mode", "process", "--max-conns", "2"]);
+    let first = answered(&server, 1);
+    let [process] = &children(&server)[..] else { panic!("{:?}", children(&server)) };
+    drop(first);
+    for _ in 0..20 {
+        // With two places the next connection may come before the process is back from the last.
+        assert_eq!(ask(server.address, "GET", "/a.txt", "").status, 200);
     }
-    for stream in &mut streams {
-        assert_eq!(read_reply(stream).status, 200);
+    assert!((1..=2).contains(&children(&server).len()) && children(&server).contains(process));
+    let mut open = answered(&server, 2);
+    for process in children(&server) {
+        let process = process.parse().ok().and_then(rustix::process::Pid::from_raw).expect("a process");
+        rustix::process::kill_process(process, Signal::KILL).expect("a process of ours");
     }
-    assert_eq!(os_threads(&server), 3);
-    server.signal(Signal::TERM);
-    for stream in &mut streams {
+    for stream in &mut open {
         assert!(is_over(stream.read(&mut [0])));
     }
+    drop(answered(&server, 2));
+    assert_eq!(children(&server).len(), 2, "those that were killed are still there");
+    server.signal(Signal::TERM);
     assert_eq!(server.end().code(), Some(0));
+}
+
+#[test]
+fn compare_prints_a_row_for_each_mode() {
+    let compare = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_server")).args(arguments).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let table = compare(&["--compare", "--clients", "4", "--seconds", "0.1"]);
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 2 + 5, "{table}");
+    for (row, (mode, threads, processes)) in rows[2..].iter().zip([
+        ("green", "1", "1"),
+        ("thread", "6", "1"),
+        ("process", "9", "5"),
+        ("nonblocking", "2", "1"),
+        ("epoll", "2", "1"),
+    ]) {
+        assert_eq!((row[0], row[row.len() - 2], row[row.len() - 1]), (mode, threads, processes), "{table}");
+        assert!(row[1].parse::<f64>().expect("a number") > 0.0, "{table}");
+    }
 }
 
 #[test]
@@ -365,7 +460,10 @@ fn bad_arguments_get_one_line_and_a_failure() {
             .expect("the program starts")
     };
     for (arguments, told) in [
-        (&["--mode", "epoll"][..], "'epoll'"),
+        (&["--mode", "poll"][..], "'poll'"),
+        (&["--mode", "epoll", "--root", site, "--cert", &file, "--key", &file], "--mode epoll serves no TLS"),
+        (&["--compare", "--root", site], "--compare"),
+        (&["--clients", "3"], "--compare"),
         (&["--root", "/nowhere"], "/nowhere"),
         (&["--root", &file], "a.txt"),
         (&["--root", site, "--addr", &taken], &*taken),

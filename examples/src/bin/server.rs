@@ -1,13 +1,14 @@
-//! Serves a directory over HTTP/1.1, every connection on a green thread of its own.
+//! Serves a directory over HTTP/1.1, every connection on a green thread of its own, or in four other ways.
 //!
 //! What to watch for: run it and open the address that it prints; then let `wrk -c1000` at it, or a thousand clients that send a byte a
-//! second, and see in `/proc/PID/task` that one OS thread serves them all. The parts are in `osier_examples::server`
-//! and `osier_examples::http`, and none of them knows of green threads but `server::green`.
-#![allow(clippy::print_stderr, reason = "a program talks to its user")]
+//! second, and see in `/proc/PID/task` that one OS thread serves them all. `--mode` serves the same requests with OS threads, with processes, and
+//! with hand-written loops over nonblocking sockets; `--compare` puts all of them beside each other. The parts are in `osier_examples::server`
+//! and `osier_examples::http`.
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a program talks to its user")]
 
 use osier::signal::{Signal, Signals};
 use osier_examples::cli;
-use osier_examples::server::{Options, Server};
+use osier_examples::server::{Options, Server, compare, serve_as_staff};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -21,7 +22,14 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> Result<(), String> {
-    let server = Server::new(&cli::arguments::<Options>()?)?;
+    let options = cli::arguments::<Options>()?;
+    if options.staff {
+        return serve_as_staff(&options);
+    }
+    if options.compare {
+        return compare(&options, |line| println!("{line}"));
+    }
+    let server = Server::new(&options)?;
     let signals = Signals::new(&[Signal::INTERRUPT, Signal::TERMINATE])
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     eprintln!("serving at {}", server.url());

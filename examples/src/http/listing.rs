@@ -83,7 +83,8 @@ mod tests {
             entry(b"\xff", false),
         ];
         let mut wire = listing(b"/<a>/", entries).into_wire(None, false);
-        let page = String::from_utf8(wire.piece().expect("a page").to_vec()).expect("UTF-8");
+        assert!(wire.fill().expect("a page"));
+        let page = String::from_utf8(wire.unsent().to_vec()).expect("UTF-8");
         assert!(page.contains("<title>Index of /&lt;a&gt;/</title>"), "{page}");
         let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("<tr><td>")).collect();
         assert!(rows[0].contains("href=\"../\""), "{page}");

@@ -1,7 +1,7 @@
 //! A reply: status, fields and body, and how it becomes bytes.
 //!
 //! A reply always knows its length before its first byte goes out, so every one is framed by `Content-Length`. Bytes are
-//! pulled out piece by piece ([`Wire::piece`]), so that blocking code and an event loop send alike; only reading the
+//! pulled out piece by piece ([`Wire::fill`]), so that blocking code and an event loop send alike; only reading the
 //! file can wait.
 
 use super::disk::append_from;
@@ -208,6 +208,7 @@ impl Response {
             parts: body.into_iter(),
             current: None,
             buffer: Vec::new(),
+            sent: 0,
         }
     }
 }
@@ -257,7 +258,10 @@ pub struct Wire {
     parts: std::vec::IntoIter<Part>,
     /// What is left of the file part that is being read.
     current: Option<Part>,
+    /// The piece that is being sent.
     buffer: Vec<u8>,
+    /// Bytes of the piece that were sent.
+    sent: usize,
 }
 
 impl Wire {
@@ -273,20 +277,32 @@ impl Wire {
         self.keep_alive
     }
 
-    /// Bytes of the body that were given out so far.
+    /// Bytes of the body that were sent, with those of the piece that is being sent.
     #[must_use]
     pub fn content(&self) -> u64 {
         self.content
     }
 
-    /// The next bytes to send, at most about 64 KiB; empty at the end. The head comes together with the first of the body, so that
-    /// a small reply is one packet.
+    /// What is left to send of the piece that [`Wire::fill`] has taken; empty if it is all sent.
+    #[must_use]
+    pub fn unsent(&self) -> &[u8] {
+        &self.buffer[self.sent..]
+    }
+
+    /// The first `count` bytes of [`Wire::unsent`] were sent.
+    pub fn advance(&mut self, count: usize) {
+        self.sent = self.buffer.len().min(self.sent + count);
+    }
+
+    /// Takes the next piece, of at most about 64 KiB; what is unsent of the last one is dropped. False at the end. The head comes together
+    /// with the first of the body, so that a small reply is one packet.
     ///
     /// # Errors
     ///
     /// If the file cannot be read, or is shorter than it was: the connection must then be broken off, since the length
     /// that was promised cannot be kept.
-    pub fn piece(&mut self) -> io::Result<&[u8]> {
+    pub fn fill(&mut self) -> io::Result<bool> {
+        self.sent = 0;
         self.buffer.clear();
         self.buffer.append(&mut self.head);
         let head = self.buffer.len();
@@ -316,7 +332,7 @@ impl Wire {
             }
         }
         self.content += (self.buffer.len() - head) as u64;
-        Ok(&self.buffer)
+        Ok(!self.buffer.is_empty())
     }
 }
 
@@ -336,12 +352,13 @@ mod tests {
 
     fn all(mut wire: Wire) -> io::Result<(String, Vec<u8>)> {
         let mut bytes = Vec::new();
-        loop {
-            let piece = wire.piece()?;
-            if piece.is_empty() {
-                break;
+        while wire.fill()? {
+            while !wire.unsent().is_empty() {
+                // As a socket might that is nearly full.
+                let count = wire.unsent().len().div_ceil(2);
+                bytes.extend_from_slice(&wire.unsent()[..count]);
+                wire.advance(count);
             }
-            bytes.extend_from_slice(piece);
         }
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("an end of the head") + 4;
         let body = bytes.split_off(end);

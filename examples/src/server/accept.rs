@@ -1,4 +1,4 @@
-//! What to do when a connection cannot be accepted.
+//! What to do when a connection cannot be accepted, or there is nothing to serve it on.
 
 use rustix::io::Errno;
 use std::io;
@@ -26,17 +26,21 @@ impl Shortage {
     /// `error`, if trying again cannot help.
     pub(super) fn pause(&mut self, error: io::Error, tell: &impl Fn(&str)) -> io::Result<Duration> {
         match Errno::from_io_error(&error) {
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                if self.pause.is_zero() {
-                    tell(&format!("cannot accept for now: {error}"));
-                }
-                self.pause = (self.pause * 2).clamp(SHORTEST, LONGEST);
-                Ok(self.pause)
-            }
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Ok(self.lack(&error, tell)),
             Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT) => Err(error),
             // The client went away before it was accepted, or the network broke under it.
             _ => Ok(Duration::ZERO),
         }
+    }
+
+    /// How long to wait before the next try if `error` says that there is nothing to serve a connection on: longer each time. `tell` is told of
+    /// the beginning.
+    pub(super) fn lack(&mut self, error: &io::Error, tell: &impl Fn(&str)) -> Duration {
+        if self.pause.is_zero() {
+            tell(&format!("cannot accept for now: {error}"));
+        }
+        self.pause = (self.pause * 2).clamp(SHORTEST, LONGEST);
+        self.pause
     }
 }
 

@@ -13,32 +13,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The open connections of a server. Works from any OS thread and from green threads; never waits but for its own lock,
 /// which is never held across a wait.
-pub struct Connections<S> {
-    state: Mutex<State<S>>,
+#[derive(Default)]
+pub struct Connections {
+    state: Mutex<State>,
 }
 
-struct State<S> {
+#[derive(Default)]
+struct State {
     /// True once no further request is wanted.
     stopping: bool,
     /// The number of the next connection.
     next: u64,
     /// Open connections by number.
-    open: HashMap<u64, Open<S>>,
+    open: HashMap<u64, Open>,
 }
 
-struct Open<S> {
-    socket: Arc<S>,
+struct Open {
+    /// Ends the wait for a request. Called under the lock, so it waits for nothing.
+    dismiss: Box<dyn Fn() + Send>,
     /// True while it waits for a request to begin.
     idle: bool,
 }
 
-impl<S> Default for Connections<S> {
-    fn default() -> Connections<S> {
-        Connections { state: Mutex::new(State { stopping: false, next: 0, open: HashMap::new() }) }
-    }
-}
-
-impl<S> fmt::Debug for Connections<S> {
+impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
         f.debug_struct("Connections")
@@ -48,8 +45,8 @@ impl<S> fmt::Debug for Connections<S> {
     }
 }
 
-impl<S> Connections<S> {
-    fn lock(&self) -> MutexGuard<'_, State<S>> {
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -59,34 +56,39 @@ impl<S> Connections<S> {
         self.lock().open.len()
     }
 
-    /// True once [`Connections::stop`] was called.
+    /// True once [`Connections::stop`] or [`Connections::announce_stop`] was called.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.lock().stopping
     }
-}
 
-impl<S: Socket> Connections<S> {
+    /// From now on no connection begins to wait for a request. Those that do already go on waiting until [`Connections::stop`].
+    pub fn announce_stop(&self) {
+        self.lock().stopping = true;
+    }
+
     /// Ends the idle connections, and each other one when its request is answered. Waits for none of them.
     pub fn stop(&self) {
         let mut state = self.lock();
         state.stopping = true;
         for open in state.open.values().filter(|open| open.idle) {
-            // Reading only: a request that has just come is still read, and its reply still sent. One that is broken already ends anyway.
-            let _ = open.socket.shutdown(Shutdown::Read);
+            (open.dismiss)();
         }
     }
 
-    /// Serves the connection `socket` with the client at `peer` until it ends. Waits for the client.
+    /// Serves the connection `socket` with the client at `peer` until it ends, in blocking code. Waits for the client.
     ///
     /// # Errors
     ///
     /// As [`serve_connection`].
-    pub fn serve(&self, site: &Site, socket: S, peer: IpAddr) -> io::Result<()> {
+    pub fn serve<S>(&self, site: &Site, socket: S, peer: IpAddr) -> io::Result<()>
+    where
+        S: Socket + Send + Sync + 'static,
+    {
         // Replies go out in as few pieces as there are, and each at once.
         socket.set_nodelay(true)?;
         let socket = Arc::new(socket);
-        let seat = self.enter(Arc::clone(&socket), site, peer);
+        let seat = self.enter(site, peer, end_reading(&socket));
         let mut timed = Timed::new(socket);
         match &site.tls {
             None => serve_connection(&mut timed, &site.files, &site.patience, &seat),
@@ -99,24 +101,44 @@ impl<S: Socket> Connections<S> {
         }
     }
 
-    fn enter<'a>(&'a self, socket: Arc<S>, site: &'a Site, peer: IpAddr) -> Seat<'a, S> {
+    /// One more connection. `dismiss` is called while it is idle if it must end; it may not wait.
+    pub(super) fn enter<'a>(
+        &'a self,
+        site: &'a Site,
+        peer: IpAddr,
+        dismiss: impl Fn() + Send + 'static,
+    ) -> Seat<'a> {
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        state.open.insert(number, Open { socket, idle: false });
+        state.open.insert(number, Open { dismiss: Box::new(dismiss), idle: false });
         Seat { connections: self, number, site, peer }
     }
 }
 
+/// Ends the wait of whoever reads from `socket`, or looks whether it can be read. Reading only: a request that has just come is still
+/// read, and its reply still sent.
+pub(super) fn end_reading<S>(socket: &Arc<S>) -> impl Fn() + Send + 'static
+where
+    S: Socket + Send + Sync + 'static,
+{
+    let socket = Arc::clone(socket);
+    move || {
+        // One that is broken already ends anyway.
+        let _ = socket.shutdown(Shutdown::Read);
+    }
+}
+
 /// One connection's place among the open ones, given up when it is dropped.
-struct Seat<'a, S> {
-    connections: &'a Connections<S>,
+#[derive(Debug)]
+pub(super) struct Seat<'a> {
+    connections: &'a Connections,
     number: u64,
     site: &'a Site,
     peer: IpAddr,
 }
 
-impl<S> Seat<'_, S> {
+impl Seat<'_> {
     /// Notes whether the connection is idle. False if the server is stopping.
     fn note(&self, idle: bool) -> bool {
         let mut state = self.connections.lock();
@@ -128,7 +150,7 @@ impl<S> Seat<'_, S> {
     }
 }
 
-impl<S> Observer for Seat<'_, S> {
+impl Observer for Seat<'_> {
     fn idle(&self) -> bool {
         self.note(true)
     }
@@ -146,7 +168,7 @@ impl<S> Observer for Seat<'_, S> {
     }
 }
 
-impl<S> Drop for Seat<'_, S> {
+impl Drop for Seat<'_> {
     fn drop(&mut self) {
         self.connections.lock().open.remove(&self.number);
     }
@@ -173,7 +195,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         for _ in 0..200 {
-            let connections = Connections::<TcpStream>::default();
+            let connections = Connections::default();
             std::thread::scope(|scope| {
                 let mut client = TcpStream::connect(address).expect("a connection");
                 let (stream, _) = listener.accept().expect("a connection");

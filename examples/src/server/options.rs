@@ -9,7 +9,8 @@ use std::time::Duration;
 /// Serves the files of a directory over HTTP/1.1, or HTTPS with --cert and --key.
 ///
 /// Each connection is plain blocking code on a green thread of its own: watch thousands of them share one OS thread, while
-/// each reads as if it had the machine to itself. Ctrl-C or SIGTERM lets running requests finish; a second one ends at once.
+/// each reads as if it had the machine to itself. The other modes serve the same requests in the ways that were there before, and
+/// --compare puts them beside each other. Ctrl-C or SIGTERM lets running requests finish; a second one ends at once.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "server", version)]
 pub struct Options {
@@ -33,7 +34,7 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
 
-    /// OS threads that serve connections
+    /// OS threads that accept connections; except for thread and process they also serve them
     #[arg(long, value_name = "N", default_value = "1")]
     pub workers: NonZeroUsize,
 
@@ -48,6 +49,22 @@ pub struct Options {
     /// Write no access log to standard output
     #[arg(long, short)]
     pub quiet: bool,
+
+    /// Let clients loose on each mode in turn, serving a page of 1 KiB, and print a table
+    #[arg(long, conflicts_with_all = ["root", "addr", "mode", "cert", "key", "quiet"])]
+    pub compare: bool,
+
+    /// With --compare: clients that ask at once, each again as soon as it has its answer
+    #[arg(long, value_name = "N", default_value = "64", requires = "compare")]
+    pub clients: NonZeroUsize,
+
+    /// With --compare: seconds that each mode is asked for
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, requires = "compare")]
+    pub seconds: Duration,
+
+    /// Serve the connections that are handed over standard input, one at a time: what --mode process starts
+    #[arg(long, hide = true)]
+    pub staff: bool,
 }
 
 /// How connections are served.
@@ -56,6 +73,27 @@ pub struct Options {
 pub enum Mode {
     /// A green thread for each connection
     Green,
+    /// An OS thread for each connection
+    Thread,
+    /// A process for each connection, which serves the next one after it
+    Process,
+    /// A loop that tries every connection in turn; without TLS
+    Nonblocking,
+    /// A loop that is told which connections are ready; without TLS
+    Epoll,
+}
+
+impl Mode {
+    /// Whether connections are served by blocking code, over which TLS can be laid.
+    pub(super) fn blocks(self) -> bool {
+        !matches!(self, Mode::Nonblocking | Mode::Epoll)
+    }
+
+    /// Its name as an argument.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -108,7 +146,10 @@ mod tests {
             &["--timeout", "1e300"],
             &["--max-conns", "0"],
             &["--workers", "0"],
-            &["--mode", "epoll"],
+            &["--mode", "poll"],
+            &["--clients", "3"],
+            &["--compare", "--mode", "green"],
+            &["--compare", "--clients", "0"],
             &["--cert", "x"],
             &["--key", "x"],
             &["extra"],

@@ -1,7 +1,8 @@
 //! Connections over clients in memory.
 
 use super::*;
-use crate::http::{Method, Part};
+use crate::http::{Method, Part, Status};
+use osier::time::{Duration, Instant};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
