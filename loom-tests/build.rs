@@ -20,13 +20,14 @@ fn main() {
         let text = fs::read_to_string(&source)
             .unwrap_or_else(|error| panic!("cannot read {}: {error}", source.display()));
         let copy = out.join(mutant.name).with_extension("rs");
+        let module = mutant.source.rsplit('/').next().unwrap_or_default();
         write(&copy, &mutate(mutant, &text));
         let model = here.join("src/models").join(mutant.model).with_extension("rs");
-        let Mutant { name, source, .. } = mutant;
+        let name = mutant.name;
         writeln!(
             modules,
             "/// A mutant.\npub mod {name} {{\n\
-             #[path = {copy:?}]\n#[allow(dead_code, unused_assignments, reason = \"a model uses what it checks\")]\nmod {source};\n\
+             #[path = {copy:?}]\n#[allow(unused, unreachable_pub, clippy::all, reason = \"a model uses what it checks, and mistakes are mistakes\")]\nmod {module};\n\
              #[path = {model:?}]\npub mod model;\n}}"
         )
         .expect("a string takes everything");

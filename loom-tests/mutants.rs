@@ -98,4 +98,81 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         mistake: "    pub(crate) fn close(&self) -> Drain<T> {
         self.take(ptr::null_mut())",
     },
+    Mutant {
+        name: "end_publishes_nothing",
+        source: "completion",
+        model: "join",
+        original: "self.done.store(true, Ordering::Release);",
+        mistake: "self.done.store(true, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "join_does_not_look_again",
+        source: "completion",
+        model: "join",
+        original: "                if self.is_done() {
+                    return Ok(Wake::Unparked);
+                }
+                joiners.push",
+        mistake: "                joiners.push",
+    },
+    Mutant {
+        name: "end_wakes_one_joiner",
+        source: "completion",
+        model: "join",
+        original: "while let Some(joiner) = joiners.pop()",
+        mistake: "if let Some(joiner) = joiners.pop()",
+    },
+    Mutant {
+        name: "unpark_publishes_nothing",
+        source: "permit",
+        model: "park",
+        original: "self.given.swap(true, Ordering::Release);",
+        mistake: "self.given.swap(true, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "second_unpark_hides_the_first",
+        source: "permit",
+        model: "park",
+        original: "self.given.swap(true, Ordering::Release);",
+        mistake: "self.given.store(true, Ordering::Release);",
+    },
+    Mutant {
+        name: "permit_stays",
+        source: "permit",
+        model: "park",
+        original: "self.given.load(Ordering::Relaxed) && self.given.swap(false, Ordering::Acquire)",
+        mistake: "self.given.load(Ordering::Acquire)",
+    },
+    Mutant {
+        name: "killed_waiter_keeps_its_permit",
+        source: "sync/semaphore",
+        model: "semaphore_kill",
+        original: "return outcome.map(|_| Some(permit));",
+        mistake: "let permit = core::mem::ManuallyDrop::new(permit);
+            return outcome.map(|_| Some(core::mem::ManuallyDrop::into_inner(permit)));",
+    },
+    Mutant {
+        name: "killed_waiter_stays_in_the_queue",
+        source: "sync/semaphore",
+        model: "semaphore_kill",
+        original: "if state.waiters.remove(ticket) {",
+        mistake: "if state.waiters.contains(ticket) {",
+    },
+    Mutant {
+        name: "semaphore_takes_any_wake_up_for_a_permit",
+        source: "sync/semaphore",
+        model: "semaphore_timeout",
+        original: "if state.waiters.contains(ticket) {
+                    continue;
+                }",
+        mistake: "",
+    },
+    Mutant {
+        name: "late_waiter_loses_its_permit",
+        source: "sync/semaphore",
+        model: "semaphore_timeout",
+        original: "return outcome.map(|_| Some(permit));",
+        mistake: "core::mem::forget(permit);
+            return outcome.map(|_| None);",
+    },
 ];

@@ -27,8 +27,16 @@
 #![allow(clippy::missing_panics_doc, reason = "a model panics when an assertion fails, and says so there")]
 #![allow(clippy::duplicate_mod, reason = "a model is compiled once for each source that it is to judge")]
 
+mod clock;
+mod park;
 mod primitive;
+mod scheduler;
 pub mod shipped;
+mod sync;
+
+#[allow(dead_code, reason = "models use what they check")]
+#[path = "../../runtime/src/wait_queue.rs"]
+mod wait_queue;
 
 use std::process::Command;
 
@@ -42,6 +50,9 @@ const PREEMPTIONS: usize = 2;
 
 /// Set in the process in which a mutant is run.
 const ALONE: &str = "OSIER_LOOM_ALONE";
+
+/// What loom says when a thread waits that nobody will wake.
+pub const FOR_EVER: &str = "deadlock";
 
 /// Explores `model`.
 ///

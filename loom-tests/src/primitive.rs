@@ -1,5 +1,101 @@
 //! loom's side of the runtime's `primitive` module: the same names, as far as the sources that
 //! are checked use them, made of types whose every interleaving can be explored.
+//!
+//! loom makes its objects inside of an execution, and what the sources make may be made in a `const fn`. So an object is made
+//! when it is first used. loom wants whoever uses an atomic to come after who has made it: a model uses each once, on its
+//! first thread, before it spawns the others.
+
+use core::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
 
 pub(crate) use loom::sync::Arc;
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicPtr, Ordering};
+
+/// A lock.
+pub(crate) struct Mutex<T> {
+    /// What loom explores. Holds nothing, since only a `const fn` can make a value that is there before its lock is.
+    lock: OnceLock<loom::sync::Mutex<()>>,
+    /// Never waited for: locked by who has locked `lock`.
+    value: std::sync::Mutex<T>,
+}
+
+/// A lock that is held.
+pub(crate) struct MutexGuard<'a, T> {
+    // In this order: the value must be free when the next one has the lock.
+    value: std::sync::MutexGuard<'a, T>,
+    _lock: loom::sync::MutexGuard<'a, ()>,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Mutex<T> {
+        Mutex { lock: OnceLock::new(), value: std::sync::Mutex::new(value) }
+    }
+}
+
+/// As the runtime's.
+#[track_caller]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    let lock = mutex.lock.get_or_init(|| loom::sync::Mutex::new(())).lock();
+    let _lock = lock.expect("loom's locks are not poisoned");
+    let value = mutex.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    MutexGuard { value, _lock }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+/// An atomic that can be made in a `const fn`.
+#[rustfmt::skip]
+macro_rules! atomic {
+    ($name:ident, $value:ty, $($operation:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
+        #[derive(Debug)]
+        pub(crate) struct $name {
+            first: $value,
+            atomic: OnceLock<loom::sync::atomic::$name>,
+        }
+
+        impl $name {
+            pub(crate) const fn new(value: $value) -> $name {
+                $name { first: value, atomic: OnceLock::new() }
+            }
+
+            $(#[allow(dead_code, reason = "what sources do not need now they may need soon")]
+            #[track_caller]
+            pub(crate) fn $operation(&self, $($argument: $kind),*) -> $result {
+                self.atomic.get_or_init(|| loom::sync::atomic::$name::new(self.first)).$operation($($argument),*)
+            })*
+        }
+    };
+}
+
+atomic! {
+    AtomicBool, bool,
+    load(order: Ordering) -> bool;
+    store(value: bool, order: Ordering) -> ();
+    swap(value: bool, order: Ordering) -> bool;
+    compare_exchange(now: bool, new: bool, success: Ordering, failure: Ordering) -> Result<bool, bool>;
+}
+
+atomic! {
+    AtomicUsize, usize,
+    load(order: Ordering) -> usize;
+    store(value: usize, order: Ordering) -> ();
+    swap(value: usize, order: Ordering) -> usize;
+    fetch_add(value: usize, order: Ordering) -> usize;
+    fetch_sub(value: usize, order: Ordering) -> usize;
+    fetch_and(value: usize, order: Ordering) -> usize;
+    fetch_or(value: usize, order: Ordering) -> usize;
+    compare_exchange(now: usize, new: usize, success: Ordering, failure: Ordering) -> Result<usize, usize>;
+    compare_exchange_weak(now: usize, new: usize, success: Ordering, failure: Ordering) -> Result<usize, usize>;
+}

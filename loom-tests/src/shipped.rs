@@ -1,8 +1,14 @@
 //! The sources as shipped, with their models.
+#![allow(dead_code, unreachable_pub, reason = "a model uses what it checks")]
 
-#[allow(dead_code, reason = "a model uses what it checks")]
+#[path = "../../runtime/src/completion.rs"]
+mod completion;
 #[path = "../../runtime/src/inbox.rs"]
 mod inbox;
+#[path = "../../runtime/src/permit.rs"]
+mod permit;
+#[path = "../../runtime/src/sync/semaphore.rs"]
+mod semaphore;
 
 #[path = "models/inbox_close.rs"]
 pub mod inbox_close;
@@ -12,3 +18,11 @@ pub mod inbox_order;
 pub mod inbox_repeat;
 #[path = "models/inbox_sleep.rs"]
 pub mod inbox_sleep;
+#[path = "models/join.rs"]
+pub mod join;
+#[path = "models/park.rs"]
+pub mod park;
+#[path = "models/semaphore_kill.rs"]
+pub mod semaphore_kill;
+#[path = "models/semaphore_timeout.rs"]
+pub mod semaphore_timeout;

@@ -15,8 +15,9 @@ impl Permit {
 
     /// Puts the token there. Whoever gives it then ends the wait of the one that takes.
     pub(crate) fn give(&self) {
-        // Release: pairs with `take`; what came before the unpark is seen after the park.
-        self.given.store(true, Ordering::Release);
+        // Release: pairs with `take`; what came before the unpark is seen after the park. A swap, also where the token is there
+        // already: a store would hide what the one who put it there did before.
+        self.given.swap(true, Ordering::Release);
     }
 
     /// Takes the token, if it is there.

@@ -27,7 +27,14 @@ impl Linked for Item {
 /// `count` items of `pusher`. Made before the threads are, so that what a push publishes is the push, not the item.
 fn items(pusher: usize, count: usize) -> Vec<Arc<Item>> {
     let item = |number| Item { link: Link::new(), name: (pusher, number), written: AtomicBool::new(false) };
-    (0..count).map(|number| Arc::new(item(number))).collect()
+    let items: Vec<_> = (0..count).map(|number| Arc::new(item(number))).collect();
+    // An item is made when it is first used: here, where it is refused.
+    let elsewhere = Inbox::new();
+    drop(elsewhere.close());
+    for item in &items {
+        assert_eq!(elsewhere.push(item.clone()), Push::Closed);
+    }
+    items
 }
 
 fn push(inbox: &Inbox<Item>, items: Vec<Arc<Item>>) {

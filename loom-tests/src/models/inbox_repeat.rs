@@ -38,6 +38,10 @@ pub fn model() {
     let inbox = Arc::new(Inbox::new());
     let item =
         Arc::new(Item { link: Link::new(), written: [AtomicBool::new(false), AtomicBool::new(false)] });
+    // The item is made when it is first used: here, where it is refused.
+    let elsewhere = Inbox::new();
+    drop(elsewhere.close());
+    assert_eq!(elsewhere.push(item.clone()), Push::Closed);
     let (theirs, same) = (inbox.clone(), item.clone());
     let pusher = thread::spawn(move || push(&theirs, same, 1));
     let theirs = inbox.clone();
