@@ -60,6 +60,12 @@ impl Origin {
         Origin { head: Cell::new(ptr::null()), outer: Cell::new(ptr::null()) }
     }
 
+    /// Where the innermost frame is kept; see [`running`].
+    #[inline(always)]
+    pub(crate) fn head(&self) -> &Cell<Head> {
+        &self.head
+    }
+
     /// Notes the running stack's innermost frame, before a switch away from it.
     #[inline]
     pub(crate) fn note(&self) {
@@ -150,18 +156,18 @@ impl Limits {
 /// Exchanges the running stack's innermost frame; for the switch itself.
 #[inline]
 pub(crate) fn replace(head: Head) -> Head {
-    running::with(|running| running.limits.replace(head))
+    running::with(|running| running.limits().replace(head))
 }
 
 /// The running stack's innermost frame.
 #[inline]
 pub(crate) fn head() -> Head {
-    running::with(|running| running.limits.get())
+    running::with(|running| running.limits().get())
 }
 
 #[inline]
 fn set_head(head: Head) {
-    running::with(|running| running.limits.set(head));
+    running::with(|running| running.limits().set(head));
 }
 
 /// Runs `f`; its waits end at `at`, which makes them fail with the id that `f` is given.

@@ -6,31 +6,43 @@
 //! greenlets that is *open*, which means that it was found free to switch, with nobody to be told, and that nothing has
 //! happened since that could change that: whatever does, [`shut`]s it.
 //!
+//! While a family is open, the innermost frame of the running stack is kept in the running greenlet's own [`Origin`] instead of here.
+//! So a switch neither saves nor restores it: naming another greenlet is all.
+//!
 //! # Invariants
 //!
 //! 1. The open family is that of the current entry, the entry is not frozen, and no trace function is set. So it lives.
-//! 2. While a family is open, `greenlet` and `suspender` are those of its running greenlet: the first is set by whoever
-//!    switches to it, the second by itself when it goes on.
+//! 2. While a family is open, `greenlet` is its running greenlet, or the one that is resumed next, and lives.
 
 use crate::entry::Entry;
-use crate::fiber::Suspender;
-use crate::limits::Head;
+use crate::limits::{Head, Origin};
 use core::cell::Cell;
 use core::ptr;
 
 /// The words of one OS thread.
 #[repr(align(64))]
 pub(crate) struct Running {
-    /// Of [`crate::limits`]: the innermost frame of the running stack; null when there is none.
-    pub(crate) limits: Cell<Head>,
+    /// Of [`crate::limits`]: the innermost frame of the running stack, null when there is none. Out of date while a family is
+    /// open.
+    limits: Cell<Head>,
     /// Of [`crate::entry`]: the innermost entry of the running stack; null outside of all.
     pub(crate) entry: Cell<*const Entry>,
     /// In the open family; null when none is.
     open: Cell<*const Current>,
-    /// The greenlet whose code runs, or is resumed next.
-    greenlet: Cell<*const ()>,
-    /// What suspends `greenlet`; `None` when that is the main one.
-    suspender: Cell<Option<Suspender>>,
+    /// The greenlet whose code runs, or is resumed next: its address, and that of its origin, with which it begins.
+    greenlet: Cell<*const Origin>,
+}
+
+impl Running {
+    /// Where the running stack's innermost frame is kept.
+    #[inline(always)]
+    pub(crate) fn limits(&self) -> &Cell<Head> {
+        if self.open.get().is_null() {
+            return &self.limits;
+        }
+        // SAFETY: the greenlet lives (invariant 2), and its node begins with its origin.
+        unsafe { &*self.greenlet.get() }.head()
+    }
 }
 
 thread_local! {
@@ -40,7 +52,6 @@ thread_local! {
             entry: Cell::new(ptr::null()),
             open: Cell::new(ptr::null()),
             greenlet: Cell::new(ptr::null()),
-            suspender: Cell::new(None),
         }
     };
 }
@@ -55,7 +66,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&Running) -> R) -> R {
 #[derive(Debug)]
 pub(crate) struct Current {
     /// Out of date while the family is open.
-    greenlet: Cell<*const ()>,
+    greenlet: Cell<*const Origin>,
 }
 
 impl Current {
@@ -67,50 +78,48 @@ impl Current {
         with(|running| ptr::eq(running.open.get(), self))
     }
 
-    pub(crate) fn greenlet(&self) -> *const () {
+    pub(crate) fn greenlet(&self) -> *const Origin {
         if self.is_open() { with(|running| running.greenlet.get()) } else { self.greenlet.get() }
     }
 
-    pub(crate) fn set_greenlet(&self, greenlet: *const ()) {
+    /// Names the greenlet that runs next. It must begin with its origin, and live as long as it is named.
+    pub(crate) fn set_greenlet(&self, greenlet: *const Origin) {
         if self.is_open() {
             set_greenlet(greenlet);
         }
         self.greenlet.set(greenlet);
     }
 
-    /// Opens the family, whose running greenlet is suspended with `suspender`. The caller has seen that invariant 1 holds.
-    pub(crate) fn open(&self, suspender: Option<Suspender>) {
-        let greenlet = self.greenlet();
+    /// Opens the family. The caller has seen that invariant 1 holds.
+    pub(crate) fn open(&self) {
+        if self.is_open() {
+            return;
+        }
         with(|running| {
+            let limits = running.limits().get();
+            running.greenlet.set(self.greenlet.get());
             running.open.set(self);
-            running.greenlet.set(greenlet);
-            running.suspender.set(suspender);
+            running.limits().set(limits);
         });
     }
 }
 
-/// The family that is open, null when none is; its running greenlet and what suspends that, meaningless when none is.
+/// The family that is open, null when none is, and its running greenlet, meaningless when none is.
 #[inline(always)]
-pub(crate) fn open() -> (*const Current, *const (), Option<Suspender>) {
-    with(|running| (running.open.get(), running.greenlet.get(), running.suspender.get()))
+pub(crate) fn open() -> (*const Current, *const Origin) {
+    with(|running| (running.open.get(), running.greenlet.get()))
 }
 
 /// A greenlet of the current entry's family is about to run. It must be that family's current one, too, unless it is open.
 #[inline(always)]
-pub(crate) fn set_greenlet(greenlet: *const ()) {
+pub(crate) fn set_greenlet(greenlet: *const Origin) {
     with(|running| running.greenlet.set(greenlet));
 }
 
 /// The greenlet that [`set_greenlet`] has named last.
 #[inline(always)]
-pub(crate) fn greenlet() -> *const () {
+pub(crate) fn greenlet() -> *const Origin {
     with(|running| running.greenlet.get())
-}
-
-/// The greenlet that runs now, of the current entry's family, is suspended with `suspender`.
-#[inline(always)]
-pub(crate) fn set_suspender(suspender: Option<Suspender>) {
-    with(|running| running.suspender.set(suspender));
 }
 
 /// Whether greenlets are free to switch must be asked anew: another entry becomes current, say.
@@ -119,6 +128,7 @@ pub(crate) fn shut() {
     with(|running| {
         // SAFETY: the open family lives (invariant 1).
         if let Some(current) = unsafe { running.open.get().as_ref() } {
+            running.limits.set(running.limits().get());
             current.greenlet.set(running.greenlet.get());
             running.open.set(ptr::null());
         }

@@ -23,7 +23,9 @@
 //!    nested, and then neither the current greenlet nor one `beneath` it.
 //! 3. When control passes between two stacks the panic count of the OS thread is zero: a switch while a stack unwinds is
 //!    refused, and a nested resume moves the count out first. So each stack keeps a count of its own.
-//! 4. `limits` of a greenlet are noted in its `origin` before any other greenlet of its family runs.
+//! 4. The `origin` of a greenlet that does not run holds its innermost limit on waiting. While the family is open the running
+//!    one's does too ([`crate::running`]); while it is shut, whoever leaves a greenlet notes its limits there, and puts those
+//!    of the one that runs next in force.
 
 use super::mailbox::Mail;
 use super::node::{NoStart, Node};
@@ -146,7 +148,7 @@ impl<T: 'static> Family<T> {
         // SAFETY: it runs, so it is alive: the main greenlet until the entry ends, the others by invariant 1.
         let me = unsafe { &*self.running() };
         if !trace::is_set() && !me.is_forsaken() {
-            self.current.open(me.suspender());
+            self.current.open();
         }
     }
 
@@ -156,10 +158,13 @@ impl<T: 'static> Family<T> {
     ///
     /// `check` must hold; `me` must be the running greenlet; `target` must be active, of this family, and not `me`.
     pub(super) unsafe fn transfer(&self, me: &Node<T>, target: *const Node<T>) {
+        me.origin.note();
         self.current.set_greenlet(target.cast());
+        // SAFETY: active, by the caller's promise, so it lives (invariant 1).
+        unsafe { &*target }.origin.put_back();
         let target = if me.is_forsaken() { ptr::null() } else { target };
         // SAFETY: the caller's promises. The family of one that is forsaken is not open: it was shut, and not opened, for that.
-        unsafe { me.transfer(&raw const self.current, me.suspender(), target) };
+        unsafe { me.transfer(&raw const self.current, target) };
     }
 
     /// Notes, for the trace function, who is about to be left.
@@ -171,7 +176,8 @@ impl<T: 'static> Family<T> {
     #[inline(always)]
     pub(super) fn hub(main: &Node<T>, node: *const Node<T>) {
         let state = Family::run_once(node);
-        if state == fiber::State::Finished || !ptr::eq(running::greenlet(), ptr::from_ref(main).cast()) {
+        // One that has finished has named itself.
+        if !ptr::eq(running::greenlet(), ptr::from_ref(main).cast()) {
             Family::hub_on(main, node, state);
         }
     }
@@ -185,6 +191,8 @@ impl<T: 'static> Family<T> {
             if state == fiber::State::Finished || next.is_null() {
                 main.family.settle(node, state);
                 next = main.family.running();
+                // SAFETY: it was made current as an active greenlet or is main, so it lives.
+                unsafe { &*next }.origin.put_back();
             }
             if ptr::eq(next, main) {
                 break;
@@ -214,6 +222,7 @@ impl<T: 'static> Family<T> {
         let Some(entry) = self.entry() else { return };
         let node = Node::to_rc(node);
         // The hub runs on the main greenlet's stack, under its limits.
+        running::shut();
         // SAFETY: the main greenlet lives until the entry ends.
         unsafe { &*self.main_address.get() }.origin.put_back();
         let settle = move || {

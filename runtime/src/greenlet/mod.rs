@@ -229,14 +229,14 @@ impl<T: 'static> Greenlet<T> {
     pub fn switch(&self, value: T) -> Result<T, SwitchError<T>> {
         let node = &*self.node;
         // First of all, since the switch waits for these.
-        let (family, me, suspender) = running::open();
+        let (family, me) = running::open();
         if node.mail.waits(family) && !std::thread::panicking() {
             // SAFETY: it is the running greenlet of the family that is open, which `node` is of; and being that it is alive.
             let me = unsafe { &*me.cast::<Node<T>>() };
             node.mail.put_value(value);
             // SAFETY: an open family's `check` holds, now that nothing unwinds. The target waits at a switch, so it is active and
             // does not run.
-            unsafe { me.transfer(family, suspender, node) };
+            unsafe { me.transfer(family, node) };
             // SAFETY: it has just come back from its wait.
             return match unsafe { me.mail.take_value() } {
                 Some(value) => Ok(value),

@@ -26,23 +26,25 @@ const MAX_ATTEMPTS: u8 = 2;
 pub(super) type Body<T> = Box<dyn FnOnce(T) -> T>;
 
 /// The control block of a greenlet.
+// What a switch needs stands side by side, and the origin first: [`running`] counts on that.
+#[repr(C)]
 pub(super) struct Node<T: 'static> {
+    pub(super) origin: Origin,
+    /// Valid while `fiber` has started and has not finished; `None` before, and in the main greenlet.
+    suspender: Cell<Option<Suspender>>,
+    /// `None` before the first switch, after the end, and in the main greenlet.
+    fiber: UnsafeCell<Option<Fiber>>,
+    /// What the greenlet finds when it next runs; when its fiber has finished, what it left.
+    pub(super) mail: Mailbox<T>,
     pub(super) number: u64,
     pub(super) family: Rc<Family<T>>,
     pub(super) stage: Cell<State>,
     /// How many [`Greenlet`]s name it. The `Rc`s besides those only keep the memory.
     pub(super) handles: Cell<usize>,
-    /// What the greenlet finds when it next runs; when its fiber has finished, what it left.
-    pub(super) mail: Mailbox<T>,
-    /// `None` before the first switch, after the end, and in the main greenlet.
-    fiber: UnsafeCell<Option<Fiber>>,
-    /// Valid while `fiber` has started and has not finished; `None` before, and in the main greenlet.
-    suspender: Cell<Option<Suspender>>,
     /// `None` when none was set, or it was taken to run.
     pub(super) body: Cell<Option<Body<T>>>,
     /// `None` in the main greenlet only.
     pub(super) parent: RefCell<Option<Greenlet<T>>>,
-    pub(super) origin: Origin,
     /// Bytes.
     stack_size: usize,
     /// It runs, or is about to, beneath a greenlet that is being unwound.
@@ -124,7 +126,6 @@ impl<T: 'static> Node<T> {
     /// The bottom of a greenlet's stack.
     fn run(&self, suspender: Suspender, body: Body<T>) {
         self.suspender.set(Some(suspender));
-        running::set_suspender(Some(suspender));
         let body = || match self.receive() {
             Ok(value) => Mail::Value(body(value)),
             Err(GreenletExit) => Mail::Exit,
@@ -140,6 +141,8 @@ impl<T: 'static> Node<T> {
             Err(panic) if panic.is::<GreenletExit>() => Mail::Exit,
             Err(panic) => Mail::Throw(panic),
         });
+        // The hub looks for main first: what was named meanwhile may be of another family.
+        running::set_greenlet(ptr::from_ref(self).cast());
     }
 
     /// The fiber, to be resumed.
@@ -157,48 +160,23 @@ impl<T: 'static> Node<T> {
         unsafe { fiber.as_mut().unwrap_unchecked() }
     }
 
-    /// What suspends this greenlet, once it has begun; `None` for the main one.
-    #[inline(always)]
-    pub(super) fn suspender(&self) -> Option<Suspender> {
-        self.suspender.get()
-    }
-
     /// Switches to `target`, in whose mailbox there is something. Returns when somebody has switched back, with something in
     /// this greenlet's mailbox.
     ///
     /// # Safety
     ///
-    /// This must be the running greenlet, `suspender` its own and `family` its family's. The family's `check` must hold;
-    /// `target` must be active, of this family, not the running greenlet, and current unless the family is open; or null,
-    /// when this greenlet is forsaken, for the hub to find that and whoever is current.
+    /// This must be the running greenlet, and `family` its family's. The family's `check` must hold; `target` must be active,
+    /// of this family, not the running greenlet, and, unless the family is open, current and with its limits in force; or
+    /// null, when this greenlet is forsaken, for the hub to find that and whoever is current.
     #[inline(always)]
-    pub(super) unsafe fn transfer(
-        &self,
-        family: *const Current,
-        suspender: Option<Suspender>,
-        target: *const Node<T>,
-    ) {
-        self.origin.note();
+    pub(super) unsafe fn transfer(&self, family: *const Current, target: *const Node<T>) {
         self.mail.wait(family);
         running::set_greenlet(target.cast());
-        match suspender {
-            None => {
-                Family::hub(self, target);
-                self.goes_on(None);
-            }
-            Some(suspender) => {
-                // SAFETY: by `check` and not being main it runs in its fiber, whose body has therefore not returned.
-                unsafe { suspender.suspend_noted() };
-                self.goes_on(Some(suspender));
-            }
+        match self.suspender.get() {
+            None => Family::hub(self, target),
+            // SAFETY: by `check` and not being main it runs in its fiber, whose body has therefore not returned.
+            Some(suspender) => unsafe { suspender.suspend_noted() },
         }
-    }
-
-    /// This greenlet runs again. `suspender` must be its own.
-    #[inline(always)]
-    pub(super) fn goes_on(&self, suspender: Option<Suspender>) {
-        self.origin.put_back();
-        running::set_suspender(suspender);
     }
 
     /// Goes back to the one who wanted this greenlet unwound; returns when it is resumed.
@@ -209,12 +187,11 @@ impl<T: 'static> Node<T> {
     #[cold]
     pub(super) unsafe fn go_back(&self) {
         // A victim is not the main greenlet, and it runs.
-        let Some(suspender) = self.suspender() else { return };
+        let Some(suspender) = self.suspender.get() else { return };
         self.origin.note();
         self.mail.wait(&raw const self.family.current);
         // SAFETY: the greenlet runs: the caller is on its stack or on one that was resumed from it (a generator's).
         unsafe { suspender.suspend_noted() };
-        self.goes_on(Some(suspender));
     }
 
     /// Takes what a switch to this greenlet, which runs, has brought.
@@ -304,6 +281,7 @@ impl<T: 'static> Node<T> {
         // SAFETY: the current greenlet is active, or main, and stays so while it is `beneath` (invariant 1).
         let current = unsafe { &*current };
         // While this one runs, it is current and running.
+        running::shut();
         let settling = family.settling.replace(false);
         if !settling {
             current.origin.note();
@@ -315,8 +293,13 @@ impl<T: 'static> Node<T> {
         family.current.set_greenlet(Rc::as_ptr(self).cast());
         let mut state = fiber::State::Suspended;
         let resume = || {
+            let limits = limits::head();
+            self.origin.put_back();
             // SAFETY: it is active, not main, and suspended: it is neither current nor beneath, as the callers have seen.
-            state = unsafe { self.fiber() }.resume();
+            let fiber = unsafe { self.fiber() };
+            // SAFETY: it is suspended.
+            state = unsafe { fiber.resume_noted() };
+            limits::replace(limits);
         };
         home.make_current(|| home.freeze(Freeze::Victim, || panic_count::lend(resume)));
         family.left.set(self.number);
