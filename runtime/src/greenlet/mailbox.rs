@@ -76,6 +76,12 @@ impl<T> Mailbox<T> {
         self.mark.set(VALUE);
     }
 
+    /// Whether a value has come that was put in by [`Mailbox::put_value`] since the greenlet began to wait.
+    #[inline(always)]
+    pub(super) fn has_value(&self) -> bool {
+        self.mark.get() == VALUE
+    }
+
     /// Takes the value; `None` if there is something else.
     ///
     /// # Safety

@@ -141,8 +141,6 @@ impl<T: 'static> Node<T> {
             Err(panic) if panic.is::<GreenletExit>() => Mail::Exit,
             Err(panic) => Mail::Throw(panic),
         });
-        // The hub looks for main first: what was named meanwhile may be of another family.
-        running::set_greenlet(ptr::from_ref(self).cast());
     }
 
     /// The fiber, to be resumed.
