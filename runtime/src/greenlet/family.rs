@@ -164,7 +164,7 @@ impl<T: 'static> Family<T> {
         unsafe { &*target }.origin.put_back();
         let target = if me.is_forsaken() { ptr::null() } else { target };
         // SAFETY: the caller's promises. The family of one that is forsaken is not open: it was shut, and not opened, for that.
-        unsafe { me.transfer(&raw const self.current, target) };
+        unsafe { me.transfer(&raw const self.current, me.suspender(), target) };
     }
 
     /// Notes, for the trace function, who is about to be left.

@@ -230,21 +230,24 @@ impl<T: 'static> Greenlet<T> {
         let node = &*self.node;
         // First of all, since the switch waits for these.
         let (family, me) = running::open();
-        if node.mail.waits(family) && !std::thread::panicking() {
+        if node.mail.waits(family) {
             // SAFETY: it is the running greenlet of the family that is open, which `node` is of; and being that it is alive.
             let me = unsafe { &*me.cast::<Node<T>>() };
-            node.mail.put_value(value);
-            // SAFETY: an open family's `check` holds, now that nothing unwinds. The target waits at a switch, so it is active and
-            // does not run.
-            unsafe { me.transfer(family, node) };
-            // SAFETY: it has just come back from its wait.
-            return match unsafe { me.mail.take_value() } {
-                Some(value) => Ok(value),
-                None => match me.receive_other() {
-                    Ok(value) => Ok(value),
-                    Err(exit) => Err(SwitchError::Exit(exit)),
-                },
-            };
+            let suspender = me.suspender();
+            if !std::thread::panicking() {
+                node.mail.put_value(value);
+                // SAFETY: an open family's `check` holds, now that nothing unwinds. The target waits at a switch, so it is active
+                // and does not run.
+                unsafe { me.transfer(family, suspender, node) };
+                // SAFETY: it has just come back from its wait.
+                return match unsafe { me.mail.take_value() } {
+                    Some(value) => Ok(value),
+                    None => match me.receive_other() {
+                        Ok(value) => Ok(value),
+                        Err(exit) => Err(SwitchError::Exit(exit)),
+                    },
+                };
+            }
         }
         match self.switch_otherwise(value) {
             Ok(value) => Ok(value),

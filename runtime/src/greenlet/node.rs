@@ -158,19 +158,30 @@ impl<T: 'static> Node<T> {
         unsafe { fiber.as_mut().unwrap_unchecked() }
     }
 
+    /// What suspends this greenlet, once it has begun; `None` for the main one.
+    #[inline(always)]
+    pub(super) fn suspender(&self) -> Option<Suspender> {
+        self.suspender.get()
+    }
+
     /// Switches to `target`, in whose mailbox there is something. Returns when somebody has switched back, with something in
     /// this greenlet's mailbox.
     ///
     /// # Safety
     ///
-    /// This must be the running greenlet, and `family` its family's. The family's `check` must hold; `target` must be active,
+    /// This must be the running greenlet, `suspender` its own and `family` its family's. The family's `check` must hold; `target` must be active,
     /// of this family, not the running greenlet, and, unless the family is open, current and with its limits in force; or
     /// null, when this greenlet is forsaken, for the hub to find that and whoever is current.
     #[inline(always)]
-    pub(super) unsafe fn transfer(&self, family: *const Current, target: *const Node<T>) {
+    pub(super) unsafe fn transfer(
+        &self,
+        family: *const Current,
+        suspender: Option<Suspender>,
+        target: *const Node<T>,
+    ) {
         self.mail.wait(family);
         running::set_greenlet(target.cast());
-        match self.suspender.get() {
+        match suspender {
             None => Family::hub(self, target),
             // SAFETY: by `check` and not being main it runs in its fiber, whose body has therefore not returned.
             Some(suspender) => unsafe { suspender.suspend_noted() },
