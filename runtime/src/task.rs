@@ -29,6 +29,7 @@ use crate::timer::TimerKey;
 use crate::unwinding::Count;
 use core::cell::Cell;
 use core::fmt;
+use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
@@ -36,19 +37,20 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 /// Which thread, green or OS: no two of a process are alike, also after one has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ThreadId(u64);
+pub struct ThreadId(NonZeroU64);
 
 impl ThreadId {
     pub(crate) fn of(task: &Arc<Task>) -> ThreadId {
-        ThreadId(task.id)
+        ThreadId::from_number(task.id)
     }
 
     pub(crate) fn from_number(number: u64) -> ThreadId {
-        ThreadId(number)
+        // Numbers begin with 1: an `Option` of an id is as small as an id, as std's.
+        ThreadId(NonZeroU64::new(number).unwrap_or(NonZeroU64::MAX))
     }
 
     pub(crate) fn number(self) -> u64 {
-        self.0
+        self.0.get()
     }
 }
 

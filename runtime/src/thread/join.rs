@@ -217,6 +217,12 @@ impl<T> JoinHandle<T> {
     }
 }
 
+// SAFETY: what crosses OS threads with the handle is the result, and a handle that can cross comes from a spawn that demanded that the
+// result is `Send`. A `LocalJoinHandle` has one of which that is not true, keeps it to itself, and is not `Send`.
+unsafe impl<T> Send for JoinHandle<T> {}
+// SAFETY: as above; a shared handle gives no access to the result, and `LocalJoinHandle` is not `Sync` either.
+unsafe impl<T> Sync for JoinHandle<T> {}
+
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle").finish_non_exhaustive()

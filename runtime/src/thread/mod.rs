@@ -30,6 +30,7 @@ use crate::scheduler::{self, Place};
 use crate::task::Task;
 pub use crate::task::ThreadId;
 use core::fmt;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -79,6 +80,10 @@ impl Thread {
         }
     }
 }
+
+// What of a thread can be reached through its handle is changed by atomic operations only.
+impl UnwindSafe for Thread {}
+impl RefUnwindSafe for Thread {}
 
 impl fmt::Debug for Thread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -224,6 +229,26 @@ pub(crate) fn sleep_checked(deadline: Option<Instant>) -> core::result::Result<(
     Ok(())
 }
 
+/// [`sleep`], in milliseconds.
+///
+/// # Cancellation
+///
+/// As [`sleep`].
+#[deprecated(since = "0.1.0", note = "replaced by `osier::thread::sleep`")]
+pub fn sleep_ms(milliseconds: u32) {
+    sleep(Duration::from_millis(milliseconds.into()));
+}
+
+/// [`park_timeout`], in milliseconds.
+///
+/// # Cancellation
+///
+/// As [`park`].
+#[deprecated(since = "0.1.0", note = "replaced by `osier::thread::park_timeout`")]
+pub fn park_timeout_ms(milliseconds: u32) {
+    park_timeout(Duration::from_millis(milliseconds.into()));
+}
+
 /// Runs `f`; a kill or an enclosing [`timeout`](crate::time::timeout) does not end its waits, but the first wait after it.
 ///
 /// For what must not be left half done, and for waits in a callback that was called from C. Also at the end of a runtime,
@@ -245,4 +270,33 @@ where
     F: FnOnce() -> T,
 {
     crate::limits::with_shield(f)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::panic::{RefUnwindSafe, UnwindSafe};
+
+    /// Instantiates the same check with std's types and with ours.
+    macro_rules! both {
+        ($check:ident, $($type:tt)*) => {{
+            $check::<std::thread::$($type)*>();
+            $check::<super::$($type)*>();
+        }};
+    }
+
+    #[test]
+    fn auto_traits_are_those_of_std() {
+        fn shared<T: Send + Sync + Unpin>() {}
+        fn safe<T: UnwindSafe + RefUnwindSafe>() {}
+        both!(shared, Thread);
+        both!(safe, Thread);
+        both!(shared, ThreadId);
+        both!(safe, ThreadId);
+        // Also for results that are not `Send` themselves, which no spawn lets be.
+        both!(shared, JoinHandle<*const ()>);
+        both!(shared, ScopedJoinHandle<'static, u8>);
+        both!(shared, Scope<'static, 'static>);
+        both!(shared, Builder);
+        both!(safe, Builder);
+    }
 }
