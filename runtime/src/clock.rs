@@ -4,11 +4,11 @@
 //! that is not the machine's must be able to make one.
 
 use crate::sys;
-use core::cell::Cell;
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub, SubAssign};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A point in time, measured from an arbitrary start that never changes while the program runs.
 ///
@@ -64,6 +64,16 @@ impl Instant {
     pub fn checked_sub(&self, duration: Duration) -> Option<Instant> {
         let nanos = self.nanos.checked_sub(u64::try_from(duration.as_nanos()).ok()?)?;
         Some(Instant { nanos })
+    }
+
+    /// Nanoseconds since the clock's start.
+    pub(crate) fn nanos(self) -> u64 {
+        self.nanos
+    }
+
+    /// The instant so many nanoseconds after the clock's start.
+    pub(crate) fn from_nanos(nanos: u64) -> Instant {
+        Instant { nanos }
     }
 
     /// What the machine's monotonic clock says now.
@@ -127,7 +137,7 @@ impl fmt::Debug for Instant {
 /// What a runtime takes for the time. The default is the machine's monotonic clock.
 ///
 /// A clock must never go back, and must not call into the runtime. One that panics in the runtime's own code aborts the
-/// process.
+/// process. The workers of a runtime share one.
 pub trait Clock {
     /// The time now.
     fn now(&self) -> Instant;
@@ -135,6 +145,12 @@ pub trait Clock {
     /// Called when no green thread can run before `until` (`None`: before something happens outside): how long the worker
     /// may really wait for outside events; `None` for as long as it takes.
     fn idle(&self, until: Option<Instant>) -> Option<Duration>;
+
+    /// Whether it stands still while anything runs; false unless said otherwise. With several workers [`Clock::idle`] of such a
+    /// clock is called only when none of them can run, with the earliest deadline of all; of others each worker calls it for itself.
+    fn stands_still(&self) -> bool {
+        false
+    }
 }
 
 /// The machine's monotonic clock.
@@ -171,14 +187,15 @@ impl Clock for MachineClock {
 /// ```
 #[derive(Clone, Debug)]
 pub struct FakeClock {
-    now: Rc<Cell<Instant>>,
+    /// Nanoseconds. Relaxed throughout: whoever must see a new time is told of it in another way.
+    now: Arc<AtomicU64>,
 }
 
 impl FakeClock {
     /// A clock that shows its start.
     #[must_use]
     pub fn new() -> FakeClock {
-        FakeClock { now: Rc::new(Cell::new(Instant { nanos: 0 })) }
+        FakeClock { now: Arc::default() }
     }
 
     /// Moves the clock on by `duration`. Sleepers whose time has come run at the worker's next turn.
@@ -187,7 +204,8 @@ impl FakeClock {
     ///
     /// If the clock would pass 584 years.
     pub fn advance(&self, duration: Duration) {
-        self.now.set(self.now.get() + duration);
+        let advanced = |now| Some((Instant { nanos: now } + duration).nanos);
+        let _ = self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advanced);
     }
 }
 
@@ -199,12 +217,16 @@ impl Default for FakeClock {
 
 impl Clock for FakeClock {
     fn now(&self) -> Instant {
-        self.now.get()
+        Instant { nanos: self.now.load(Ordering::Relaxed) }
     }
 
     fn idle(&self, until: Option<Instant>) -> Option<Duration> {
         let until = until?;
-        self.now.set(self.now.get().max(until));
+        self.now.fetch_max(until.nanos, Ordering::Relaxed);
         Some(Duration::ZERO)
+    }
+
+    fn stands_still(&self) -> bool {
+        true
     }
 }

@@ -123,6 +123,19 @@ impl<T: Linked> Inbox<T> {
         }
     }
 
+    /// Whether the worker has announced that it sleeps, and nothing has come since. Any OS thread may call this.
+    pub(crate) fn is_asleep(&self) -> bool {
+        // Acquire: pairs with `sleep`; what the worker did before is seen.
+        self.head.load(Ordering::Acquire) == sleeping()
+    }
+
+    /// Whether nothing stands here. Any OS thread may call this.
+    pub(crate) fn is_empty(&self) -> bool {
+        // Acquire: as above.
+        let head = self.head.load(Ordering::Acquire);
+        head.is_null() || head == sleeping()
+    }
+
     /// Refuses every later push, and takes out what came before. Only the worker calls this.
     pub(crate) fn close(&self) -> Drain<T> {
         self.take(closed())

@@ -2,7 +2,8 @@
 //!
 //! You write plain blocking code. Whatever would block parks the green thread that calls and lets another one run: a
 //! sleep, a lock, a join, a read from a socket. There is no `async`, no colour of functions and no second set of
-//! libraries. A hundred thousand green threads fit on one OS thread, and start in about a microsecond each.
+//! libraries. A hundred thousand green threads fit on one OS thread, and start in about a microsecond each; several OS threads
+//! share them if you like.
 //!
 //! ```
 //! use osier::net::{TcpListener, TcpStream};
@@ -32,11 +33,12 @@
 //!   destructors; [`shield`] postpones both.
 //! - `patch` (feature `patch`) makes code that has never heard of Osier cooperate: `std::net`, any crate on top of it.
 //! - [`greenlet`] and [`generator`] switch stacks by hand, with or without a runtime.
+//! - [`Builder::workers`] has several OS threads run green threads: what has not started goes to one that has nothing to do.
 //! - [`Builder`] exchanges the [`Policy`] and the [`Clock`](time::Clock); [`Runtime::enter`] lets a loop of yours drive the runtime.
 //!
 //! # What to rely on
 //!
-//! 1. A green thread that has started never changes its OS thread. `Rc`s, guards that are not `Send` and references into thread-locals
+//! 1. A green thread that has started never changes its OS thread; only a `Send` closure that has not may go to another worker. `Rc`s, guards that are not `Send` and references into thread-locals
 //!    may live across a wait.
 //! 2. Every blocking call does the right thing in three places: on a green thread it parks it, on a plain OS thread it blocks that,
 //!    and on the OS thread that drives a runtime by hand it drives it.

@@ -8,14 +8,14 @@
 //!
 //! ```text
 //! unborn ──receive──► ready ──resume──► running ──return──► done
-//!                       ▲                │   │
+//! offered ───take─────► ▲                │   │
 //!                       └──wake── parked ◄───┘ park
 //!                       ▲────────────────────┘ yield
 //! ```
 //!
-//! *Unborn* is a green thread that was spawned from elsewhere and has not reached its worker. The worker's own reference to a
-//! live task is always in exactly one place: the inbox (unborn), the run queue (ready), the worker's `current`
-//! (running), or a slot of its slab (parked).
+//! *Unborn* is a green thread that was spawned from elsewhere for a certain worker and has not reached it. *Offered* is one that
+//! any worker may take: it has no owner yet. The owner's reference to a live task is always in exactly one place: the inbox
+//! (unborn), the run queue (ready), the worker's `current` (running), or a slot of its slab (parked).
 
 use crate::completion::Completion;
 use crate::fiber::Suspender;
@@ -24,7 +24,7 @@ use crate::locals::Locals;
 use crate::park::Reason;
 use crate::permit::Permit;
 use crate::primitive::lock;
-use crate::scheduler::{Remote, Worker};
+use crate::scheduler::{Owner, Remote, Worker};
 use crate::timer::TimerKey;
 use crate::unwinding::Count;
 use core::cell::Cell;
@@ -73,14 +73,18 @@ pub(crate) struct Attributes {
     pub(crate) priority: i32,
     /// For policies: how long it is expected to run in all; zero unless set.
     pub(crate) cost: Duration,
+    /// The worker that it is to run on; `None` for whichever comes to it first.
+    pub(crate) worker: Option<usize>,
 }
 
 /// The control block.
 pub(crate) struct Task {
     pub(crate) id: u64,
     pub(crate) attributes: Attributes,
-    /// The worker it belongs to.
-    pub(crate) remote: Arc<Remote>,
+    /// The worker it belongs to; nobody while it is offered.
+    pub(crate) owner: Owner<Remote>,
+    /// A worker of its runtime has counted its birth; else the one that first gets it does.
+    pub(crate) counted: bool,
     /// Its place in the worker's inbox.
     link: Link<Task>,
     /// What it is to run, while it is unborn.
@@ -153,29 +157,37 @@ pub(crate) fn next_id() -> u64 {
 }
 
 impl Task {
-    /// A task that is still to be pushed into the inbox of `remote`, and will run `body`.
+    /// A task that is still to be pushed into the inbox of `remote`, and will run `body`. `counted`: see [`Task::counted`].
     pub(crate) fn unborn(
         remote: Arc<Remote>,
         attributes: Attributes,
         body: Box<dyn FnOnce() + Send>,
+        counted: bool,
     ) -> Arc<Task> {
-        Task::new(remote, attributes, Some(body))
+        Task::new(Owner::of(remote), attributes, Some(body), counted)
     }
 
     /// A task whose worker has its body.
     pub(crate) fn born(remote: Arc<Remote>, attributes: Attributes) -> Arc<Task> {
-        Task::new(remote, attributes, None)
+        Task::new(Owner::of(remote), attributes, None, true)
+    }
+
+    /// A task that whoever takes its body owns.
+    pub(crate) fn offered(attributes: Attributes, counted: bool) -> Arc<Task> {
+        Task::new(Owner::nobody(), attributes, None, counted)
     }
 
     fn new(
-        remote: Arc<Remote>,
+        owner: Owner<Remote>,
         attributes: Attributes,
         unborn: Option<Box<dyn FnOnce() + Send>>,
+        counted: bool,
     ) -> Arc<Task> {
         Arc::new(Task {
             id: next_id(),
             attributes,
-            remote,
+            owner,
+            counted,
             link: Link::new(),
             killed: AtomicBool::new(false),
             permit: Permit::new(),
@@ -212,7 +224,7 @@ impl Task {
 
     #[inline]
     pub(crate) fn is_of(&self, worker: &Worker) -> bool {
-        core::ptr::eq(&raw const *self.remote, &raw const **worker.remote())
+        self.owner.is(Arc::as_ptr(worker.remote()))
     }
 
     /// What it shall run, which its worker takes as the first thing.
@@ -220,7 +232,7 @@ impl Task {
         lock(&self.unborn).take()
     }
 
-    /// Marks it as killed. True the first time.
+    /// Marks it as killed. True the first time: then its owner is to be told, if it has one.
     pub(crate) fn mark_killed(&self) -> bool {
         // Release: the killer's earlier writes are seen by the destructors that run.
         !self.killed.swap(true, Ordering::AcqRel)

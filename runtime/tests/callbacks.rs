@@ -5,10 +5,11 @@ mod common;
 use common::{MILLI, in_child, text};
 use osier::greenlet::{self, Greenlet, SwitchError};
 use osier::time::{Clock, Duration, FakeClock, Instant};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A clock that runs a closure whenever nobody can run.
 struct Calls<F: Fn()>(FakeClock, F);
@@ -26,29 +27,33 @@ impl<F: Fn()> Clock for Calls<F> {
 
 #[test]
 fn a_clock_cannot_switch_to_a_greenlet_that_is_outside_of_the_runtime() {
-    let called = Rc::new(Cell::new(0));
+    thread_local! {
+        static OUTSIDE: RefCell<Option<Greenlet<()>>> = const { RefCell::new(None) };
+    }
+    let called = Arc::new(AtomicUsize::new(0));
     greenlet::scope(|| {
-        let outside: Rc<RefCell<Option<Greenlet<()>>>> = Rc::default();
-        let (theirs, count) = (outside.clone(), called.clone());
+        let count = called.clone();
         let clock = Calls(FakeClock::new(), move || {
-            count.set(count.get() + 1);
-            let switched = theirs.borrow().as_ref().unwrap().switch(());
+            count.fetch_add(1, Ordering::Relaxed);
+            let switched = OUTSIDE.with_borrow(|outside| outside.as_ref().unwrap().switch(()));
             assert!(matches!(switched, Err(SwitchError::NoScope(()))), "{switched:?}");
         });
         let runtime = osier::Builder::new().clock(clock).build().unwrap();
-        *outside.borrow_mut() = Some(Greenlet::new(|()| ()));
+        OUTSIDE.set(Some(Greenlet::new(|()| ())));
         runtime.run(|| osier::sleep(MILLI));
+        OUTSIDE.take();
     });
-    assert!(called.get() > 0);
+    assert!(called.load(Ordering::Relaxed) > 0);
 }
 
 /// Were the panic to leave `scope`, the green thread would find what it borrows gone.
 #[test]
 fn a_clock_that_panics_in_the_wait_of_a_scope_aborts() {
     let output = in_child("a_clock_that_panics_in_the_wait_of_a_scope_aborts", || {
-        let panics = Rc::new(Cell::new(false));
+        let panics = Arc::new(AtomicBool::new(false));
         let theirs = panics.clone();
-        let clock = Calls(FakeClock::new(), move || assert!(!theirs.get(), "the clock has panicked"));
+        let panics_now = move || assert!(!theirs.load(Ordering::Relaxed), "the clock has panicked");
+        let clock = Calls(FakeClock::new(), panics_now);
         let runtime = osier::Builder::new().clock(clock).build().unwrap();
         runtime.enter(|_driver| {
             let caught = catch_unwind(AssertUnwindSafe(|| {
@@ -58,10 +63,10 @@ fn a_clock_that_panics_in_the_wait_of_a_scope_aborts() {
                         osier::sleep(MILLI);
                         assert_eq!(borrowed, "borrowed");
                     });
-                    panics.set(true);
+                    panics.store(true, Ordering::Relaxed);
                 });
             }));
-            panics.set(false);
+            panics.store(false, Ordering::Relaxed);
             assert!(caught.is_err());
         });
     });

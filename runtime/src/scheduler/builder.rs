@@ -1,5 +1,6 @@
 //! The settings of a runtime, and its making.
 
+use super::crew::Crew;
 use super::deadlock::{Deadlock, Waiting};
 use super::hook;
 use super::policy::Policy;
@@ -31,10 +32,18 @@ pub struct Builder {
     workers: usize,
     stack_size: usize,
     main_stack_size: usize,
-    policy: Option<Box<dyn Policy>>,
-    clock: Box<dyn Clock>,
+    policy: Option<Policies>,
+    clock: Arc<dyn Clock + Send + Sync>,
     offload_threads: usize,
     ending: Ending,
+}
+
+/// The policies that were set.
+enum Policies {
+    /// For a single worker.
+    One(Box<dyn Policy>),
+    /// For each worker, by its index.
+    Each(Box<dyn FnMut(usize) -> Box<dyn Policy + Send>>),
 }
 
 /// What is told of something.
@@ -61,14 +70,28 @@ impl Builder {
             stack_size: stack::DEFAULT_SIZE,
             main_stack_size: MAIN_STACK_SIZE,
             policy: None,
-            clock: Box::new(MachineClock),
+            clock: Arc::new(MachineClock),
             offload_threads: OFFLOAD_THREADS,
             ending: Ending { wait_all: false, grace: None, on_stuck: None },
         }
     }
 
-    /// How many OS threads run green threads, the caller of `run` being the first; 1 unless set. More than one is not there yet:
-    /// [`Builder::build`] then fails.
+    /// How many OS threads run green threads; 1 unless set. The first is the one that calls `run` or `enter`; the others,
+    /// `osier-worker-1` and so on, are started when an entry begins, and have ended when it returns.
+    ///
+    /// A green thread starts on the worker that spawned it, or on one that had nothing to do and took it before it started; from
+    /// then on it stays there. Those of [`spawn_local`](crate::spawn_local), and those that name their worker
+    /// ([`thread::Builder::worker`](crate::thread::Builder::worker)), are not taken.
+    ///
+    /// ```
+    /// let runtime = osier::Builder::new().workers(2).build()?;
+    /// let sum = runtime.run(|| {
+    ///     let threads: Vec<_> = (1..=100).map(|n| osier::spawn(move || n)).collect();
+    ///     threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>()
+    /// });
+    /// assert_eq!(sum, 5050);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn workers(mut self, workers: usize) -> Builder {
         self.workers = workers;
         self
@@ -88,15 +111,32 @@ impl Builder {
     }
 
     /// What picks the next ready green thread; first in, first out unless set. A policy must not call into the runtime, and the
-    /// process is aborted if it panics.
+    /// process is aborted if it panics. For a runtime with one worker; see [`Builder::policies`].
     pub fn policy(mut self, policy: impl Policy + 'static) -> Builder {
-        self.policy = Some(Box::new(policy));
+        self.policy = Some(Policies::One(Box::new(policy)));
         self
     }
 
-    /// What the runtime takes for the time; the machine's monotonic clock unless set.
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Builder {
-        self.clock = Box::new(clock);
+    /// [`Builder::policy`] for any number of workers: `make` is called for each, by index, and what it makes decides on that one.
+    /// A green thread that a worker takes from another is not asked for: it runs at once.
+    ///
+    /// ```
+    /// let builder = osier::Builder::new().workers(2);
+    /// let runtime = builder.policies(|worker| osier::SeededRandom::new(worker as u64)).build()?;
+    /// assert_eq!(runtime.run(|| osier::spawn(|| 1).join().unwrap()), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn policies<P>(mut self, mut make: impl FnMut(usize) -> P + 'static) -> Builder
+    where
+        P: Policy + Send + 'static,
+    {
+        self.policy = Some(Policies::Each(Box::new(move |worker| Box::new(make(worker)))));
+        self
+    }
+
+    /// What the runtime takes for the time; the machine's monotonic clock unless set. All workers share it.
+    pub fn clock(mut self, clock: impl Clock + Send + Sync + 'static) -> Builder {
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -131,37 +171,59 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for settings that make no sense, `Unsupported` for more than one worker, and what the system says
-    /// when it has no descriptors left.
+    /// `InvalidInput` for settings that make no sense (one [`policy`](Builder::policy) for several workers is among them), and
+    /// what the system says when it has no descriptors left.
     pub fn build(self) -> io::Result<Runtime> {
         self.build_on(|epoll| Box::new(epoll))
     }
 
-    /// [`Builder::build`], with events from what `driver` makes of the worker's epoll instance.
+    /// [`Builder::build`], with events from what `driver` makes of the first worker's epoll instance.
     pub(super) fn build_on(self, driver: impl FnOnce(Arc<Epoll>) -> Box<dyn Driver>) -> io::Result<Runtime> {
         let invalid = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what.to_string()));
         if self.workers == 0 {
             return invalid("a runtime needs at least 1 worker, not 0");
         }
-        if self.workers > 1 {
-            let what = format!("{} workers were asked for, and only 1 is supported", self.workers);
-            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
-        }
         if self.offload_threads == 0 {
             return invalid("the offload pool needs at least 1 OS thread, not 0");
         }
+        let mut policies: Vec<Option<Box<dyn Policy>>> = match self.policy {
+            None => (0..self.workers).map(|_| None).collect(),
+            Some(Policies::One(policy)) if self.workers == 1 => vec![Some(policy)],
+            Some(Policies::One(_)) => {
+                let what = format!(
+                    "one policy was given for {} workers: `policies` gives each its own",
+                    self.workers
+                );
+                return invalid(&what);
+            }
+            // Those of other workers leave this OS thread: they are `Send` by their making.
+            Some(Policies::Each(make)) => {
+                (0..self.workers).map(make).map(|policy| Some(policy as _)).collect()
+            }
+        };
         // std refuses a new hook to who panics, as a destructor does that makes a runtime while its stack unwinds.
         panic_count::lend(hook::install);
-        let epoll = Arc::new(Epoll::new()?);
-        let wake = EventFd::new()?;
-        let timer_fd = TimerFd::new()?;
-        epoll.add(wake.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
-        epoll.add(timer_fd.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
-        let reactor = Reactor::new(driver(epoll.clone()));
-        let remote = Arc::new(Remote::new(wake, epoll.clone(), Pool::new(self.offload_threads)));
-        let run_queue = RunQueue::new(self.policy);
-        let worker = Worker::new(remote, epoll, reactor, self.clock, run_queue, self.stack_size, timer_fd);
-        Ok(Runtime::new(worker, self.main_stack_size, self.ending))
+        let offload = Pool::new(self.offload_threads);
+        let mut parts = Vec::new();
+        for index in 0..self.workers {
+            let epoll = Arc::new(Epoll::new()?);
+            let wake = EventFd::new()?;
+            let timer_fd = TimerFd::new()?;
+            epoll.add(wake.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
+            epoll.add(timer_fd.as_fd().as_raw_fd(), Interest::EdgeRead, WAKE_TOKEN)?;
+            parts.push((Arc::new(Remote::new(index, wake, epoll.clone(), offload.clone())), epoll, timer_fd));
+        }
+        let crew = Arc::new(Crew::new(parts.iter().map(|(remote, ..)| remote.clone()).collect()));
+        let mut driver = Some(driver);
+        let workers = parts.into_iter().zip(policies.drain(..)).map(|((remote, epoll, timer_fd), policy)| {
+            let reactor = Reactor::new(match driver.take() {
+                Some(first) => first(epoll.clone()),
+                None => Box::new(epoll.clone()),
+            });
+            let (clock, run_queue) = (self.clock.clone(), RunQueue::new(policy));
+            Worker::new(remote, crew.clone(), epoll, reactor, clock, run_queue, self.stack_size, timer_fd)
+        });
+        Ok(Runtime::new(workers.collect(), self.main_stack_size, self.ending))
     }
 }
 

@@ -4,16 +4,23 @@
 //! [`with_place`] tells every blocking call where it was made from.
 
 mod builder;
+mod crew;
 mod deadlock;
 mod entered;
 mod hook;
+mod lookout;
+mod others;
+mod owner;
 mod policy;
 mod remote;
 mod run_queue;
 mod runtime;
+mod theft;
 mod worker;
 
+pub(crate) use self::crew::Crew;
 pub(crate) use self::hook::in_panic_hook;
+pub(crate) use self::owner::Owner;
 pub(crate) use self::remote::Remote;
 pub(crate) use self::worker::{Worker, drop_quietly};
 
@@ -120,8 +127,15 @@ fn describe_running(limit: usize, write: &mut dyn FnMut(&[u8])) {
 pub(crate) fn unpark(task: &Arc<Task>) {
     with_worker(|worker| match worker {
         Some(worker) if task.is_of(worker) => worker.unpark(task),
-        _ => task.remote.push(task.clone()),
+        // Without an owner it has not started: the token of `thread::park`, set before, is the mark that will be seen.
+        _ => tell_owner(task),
     });
+}
+
+fn tell_owner(task: &Arc<Task>) {
+    if let Some(remote) = task.owner.after_mark() {
+        remote.push(task.clone());
+    }
 }
 
 /// Marks a green thread as killed, and ends its wait if it is in one.
@@ -131,7 +145,7 @@ pub(crate) fn kill(task: &Arc<Task>) {
     }
     with_worker(|worker| match worker {
         Some(worker) if task.is_of(worker) => worker.receive_kill(task),
-        _ => task.remote.push(task.clone()),
+        _ => tell_owner(task),
     });
 }
 

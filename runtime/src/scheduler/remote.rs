@@ -1,25 +1,120 @@
 //! The part of a worker that other OS threads may use.
 
+use super::theft::Offers;
 use crate::inbox::{Inbox, Push};
 use crate::offload::Pool;
 use crate::primitive::{Mutex, lock};
 use crate::reactor::Key;
 use crate::sys::event::{Epoll, EventFd};
 use crate::task::Task;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crossbeam_queue::SegQueue;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
 /// A worker as others see it.
 pub(crate) struct Remote {
+    /// Which of its runtime's workers it is; 0 is the one that enters the runtime.
+    index: usize,
     /// Green threads to be woken, to be killed, or to be born.
     inbox: Inbox<Task>,
+    /// Its unstarted ones that others may take.
+    pub(super) offers: Offers<Offered>,
     /// `None` when the runtime is gone: handles to its green threads may live on for long, and hold no descriptors.
     descriptors: Mutex<Option<Descriptors>>,
     /// Registrations whose sockets were closed on another OS thread.
     closed: SegQueue<Key>,
+    /// What worker 0 wants of it: bits of [`order`].
+    orders: AtomicUsize,
+    pub(super) tally: Tally,
+    pub(super) pulse: Pulse,
     /// Shared by the workers of a runtime.
     pub(crate) offload: Pool,
+}
+
+/// A green thread that has not started and belongs to no worker yet, with what it is to run.
+pub(crate) struct Offered {
+    pub(super) task: Arc<Task>,
+    pub(super) body: Box<dyn FnOnce() + Send>,
+}
+
+/// What worker 0 wants of another one.
+pub(super) mod order {
+    /// Kill all green threads.
+    pub(in crate::scheduler) const KILL: usize = 1;
+    /// Report who waits, and who is ready.
+    pub(in crate::scheduler) const REPORT: usize = 2;
+    /// Leave the OS thread: the entry is over.
+    pub(in crate::scheduler) const LEAVE: usize = 4;
+}
+
+/// How many green threads there were on a worker. Written by the worker alone, so it is loaded and stored, never exchanged.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// Those that were spawned by this worker, or came to it from an OS thread that is none of its runtime's.
+    born: AtomicU64,
+    /// Those that have ended here, wherever they were born.
+    done: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn count_birth(&self) {
+        // Release: who sees a green thread done that was born before sees its birth, too.
+        self.born.store(self.born.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    pub(super) fn count_end(&self) {
+        // Release: as above; with the acquire in `live`.
+        self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Born and not done, on all of `workers`. Zero is certain: at some instant of the call nobody lived.
+    pub(super) fn live<'a>(workers: impl Iterator<Item = &'a Tally> + Clone) -> u64 {
+        // Both only grow, and nobody ends before it was born. So those that were done when the first sum was complete are at least
+        // that many, those that were born by then at most as many as the second sum: if the sums are equal, so were they at that
+        // instant. Acquire: whoever is seen done has been born as this OS thread sees it.
+        let done: u64 = workers.clone().map(|tally| tally.done.load(Ordering::Acquire)).sum();
+        let born: u64 = workers.map(|tally| tally.born.load(Ordering::Acquire)).sum();
+        born - done
+    }
+}
+
+/// What a worker says of itself before it sleeps. Written by the worker alone, before it announces its sleep in the inbox: whoever
+/// finds it asleep there reads what it wrote.
+pub(super) struct Pulse {
+    /// Turns in which green threads ran.
+    turns: AtomicU64,
+    /// Nothing but another worker or another OS thread can end its sleep: it waits neither for a time nor for anything outside.
+    stuck: AtomicBool,
+    /// Its next deadline, in the clock's nanoseconds; `u64::MAX` for none.
+    deadline: AtomicU64,
+}
+
+impl Pulse {
+    fn new() -> Pulse {
+        Pulse { turns: AtomicU64::new(0), stuck: AtomicBool::new(false), deadline: AtomicU64::new(u64::MAX) }
+    }
+
+    pub(super) fn count_turn(&self) {
+        self.turns.store(self.turns() + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn publish(&self, stuck: bool, deadline: u64) {
+        self.stuck.store(stuck, Ordering::Relaxed);
+        self.deadline.store(deadline, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn deadline(&self) -> u64 {
+        self.deadline.load(Ordering::Relaxed)
+    }
 }
 
 struct Descriptors {
@@ -30,9 +125,23 @@ struct Descriptors {
 }
 
 impl Remote {
-    pub(super) fn new(wake: EventFd, epoll: Arc<Epoll>, offload: Pool) -> Remote {
-        let descriptors = Mutex::new(Some(Descriptors { wake, epoll }));
-        Remote { inbox: Inbox::new(), descriptors, closed: SegQueue::new(), offload }
+    pub(super) fn new(index: usize, wake: EventFd, epoll: Arc<Epoll>, offload: Pool) -> Remote {
+        Remote {
+            index,
+            inbox: Inbox::new(),
+            offers: Offers::new(),
+            descriptors: Mutex::new(Some(Descriptors { wake, epoll })),
+            closed: SegQueue::new(),
+            orders: AtomicUsize::new(0),
+            tally: Tally::default(),
+            pulse: Pulse::new(),
+            offload,
+        }
+    }
+
+    /// Which of its runtime's workers it is.
+    pub(crate) fn index(&self) -> usize {
+        self.index
     }
 
     /// Has the worker look at `task`; dropped, with its body, if the worker has ended.
@@ -60,6 +169,20 @@ impl Remote {
         self.closed.push(key);
     }
 
+    /// Has the worker do something at its next turn, which is now if it sleeps.
+    pub(super) fn order(&self, what: usize) {
+        // Release: pairs with the worker's swap.
+        self.orders.fetch_or(what, Ordering::Release);
+        self.rouse();
+    }
+
+    /// What the worker was ordered to do. Only the worker calls this.
+    #[inline]
+    pub(super) fn take_orders(&self) -> usize {
+        // The load spares the exchange in the common case; the wake-up that follows an order has the worker look again.
+        if self.orders.load(Ordering::Relaxed) == 0 { 0 } else { self.orders.swap(0, Ordering::Acquire) }
+    }
+
     /// Closes the descriptors; the worker has ended.
     pub(super) fn close_descriptors(&self) {
         *lock(&self.descriptors) = None;
@@ -77,8 +200,15 @@ impl Remote {
 /// Ends a green thread that will never be born: whoever joins it is told.
 pub(super) fn abandon(task: &Arc<Task>) {
     if let Some(body) = task.take_unborn() {
-        task.mark_killed();
-        super::drop_quietly(body);
-        task.finish();
+        Offered { task: task.clone(), body }.abandon();
+    }
+}
+
+impl Offered {
+    /// Ends it, since nobody will ever take it: whoever joins it is told.
+    pub(super) fn abandon(self) {
+        self.task.mark_killed();
+        super::drop_quietly(self.body);
+        self.task.finish();
     }
 }

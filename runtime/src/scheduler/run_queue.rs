@@ -18,6 +18,8 @@ pub(super) struct Green {
 pub(super) enum Stage {
     /// It has no stack yet: it takes one when it first runs.
     Unstarted(Body),
+    /// Its body is among the worker's offers, under this number, unless another worker has taken it.
+    Offered(usize),
     Started(Fiber),
 }
 

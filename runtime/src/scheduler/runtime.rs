@@ -1,26 +1,20 @@
 //! The runtime around the workers: how it is entered and ended.
 
 use super::builder::{Builder, Ending};
-use super::deadlock::{Deadlock, Waiting};
+use super::crew::Crew;
+use super::deadlock::Deadlock;
 use super::enter;
 use super::entered::Entered;
-use super::remote::Remote;
+use super::others::Others;
 use super::worker::Worker;
-use crate::clock::Instant;
 use crate::entry;
 use crate::os_thread::OsThread;
 use crate::panic_count::{self, AbortOnUnwind};
-use crate::sys;
 use crate::task::{Attributes, Body};
 use core::cell::Cell;
 use core::fmt;
-use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-
-/// How long nobody must have been able to run before it is looked into whether that is a deadlock. Long enough that traffic
-/// between OS threads never pays for the look.
-const STUCK: Duration = Duration::from_millis(50);
 
 /// Runs `f` as the main green thread of a new runtime with default settings, and returns what it returns.
 ///
@@ -61,14 +55,20 @@ where
 /// Green threads run only inside [`run`](Runtime::run) and [`enter`](Runtime::enter); each ends with all of them unwound, so the
 /// runtime can be used again. Dropping the runtime drops what was spawned through a handle and never ran.
 pub struct Runtime {
-    worker: Worker,
+    /// The first one, on the OS thread that calls.
+    pub(super) worker: Worker,
+    /// Driven by OS threads of their own inside of an entry, and by nobody outside.
+    pub(super) others: Vec<Worker>,
     main_stack_size: usize,
-    ending: Ending,
+    pub(super) ending: Ending,
 }
 
 impl Runtime {
-    pub(super) fn new(worker: Worker, main_stack_size: usize, ending: Ending) -> Runtime {
-        Runtime { worker, main_stack_size, ending }
+    /// A runtime of these workers, one at least.
+    pub(super) fn new(mut workers: Vec<Worker>, main_stack_size: usize, ending: Ending) -> Runtime {
+        let others = workers.split_off(1);
+        let worker = workers.pop().expect("a runtime has at least one worker");
+        Runtime { worker, others, main_stack_size, ending }
     }
 
     /// Runs `f` as the main green thread, and returns what it returns.
@@ -87,8 +87,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// With the panic of `f`; with a [`Deadlock`] when nobody can run any more; if there is no memory for a stack; and when called
-    /// inside a runtime.
+    /// With the panic of `f`; with a [`Deadlock`] when nobody can run any more; if there is no memory for a stack, or no OS thread for
+    /// another worker (then `f` has not begun); and when called inside a runtime.
     pub fn run<F, T>(&self, f: F) -> T
     where
         F: FnOnce() -> T,
@@ -145,6 +145,8 @@ impl Runtime {
     /// Runs `f` on the OS thread itself, which drives the runtime by calling [`Entered::turn`]: for a program that has a loop of
     /// its own. What is left at the end is killed and unwound, as by [`Runtime::run`].
     ///
+    /// Only the first worker needs the turns: others run on OS threads of their own all the time.
+    ///
     /// In `f`, outside of green threads, [`spawn`](crate::spawn) works, and a blocking call of this crate runs green threads while it
     /// waits. Deadlocks are not looked for.
     ///
@@ -162,7 +164,7 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// With the panic of `f`, and when called inside a runtime.
+    /// With the panic of `f`; if there is no OS thread for another worker; and when called inside a runtime.
     pub fn enter<F, T>(&self, f: F) -> T
     where
         F: FnOnce(&mut Entered<'_>) -> T,
@@ -176,15 +178,20 @@ impl Runtime {
         outcome.unwrap_or_else(|payload| resume_unwind(payload))
     }
 
-    /// The part of the worker that other OS threads may use.
-    pub(crate) fn remote(&self) -> &Arc<Remote> {
-        self.worker.remote()
+    /// What the workers share.
+    pub(crate) fn crew(&self) -> &Arc<Crew> {
+        self.worker.crew()
     }
 
-    /// An entry: all stacks that are suspended in it are unwound before it returns. Gives what [`Runtime::end`] has to say besides.
+    /// An entry: all stacks that are suspended in it are unwound before it returns, and the OS threads of the other workers
+    /// have ended. Gives what [`Runtime::end`] has to say besides.
     fn entered<T>(&self, f: impl FnOnce() -> T) -> (T, Option<Deadlock>) {
         enter(&self.worker, || {
             super::arm_overflow_report();
+            let others = match Others::start(&self.others, self.crew()) {
+                Ok(others) => others,
+                Err(error) => panic!("no OS thread for a worker: {error}"),
+            };
             let os_thread = OsThread::current();
             os_thread.drives(Some(self.worker.remote().clone()));
             let guard = AbortOnUnwind;
@@ -192,80 +199,32 @@ impl Runtime {
             // Green threads do not unwind because the destructor that has entered does.
             panic_count::lend(|| {
                 value = Some((f(), entry::apart(|| self.end())));
+                drop(others);
+                self.worker.ended();
             });
             core::mem::forget(guard);
             os_thread.drives(None);
             value.expect("set above")
         })
     }
-
-    /// Takes turns until `is_over`, or until nobody can run any more: then all are killed.
-    fn drive(&self, is_over: impl Fn() -> bool) -> Option<Deadlock> {
-        let mut reported = false;
-        while !is_over() {
-            if reported || !self.worker.is_stuck() {
-                self.worker.turn(None);
-                reported = reported && self.worker.is_stuck();
-                continue;
-            }
-            self.worker.turn_at_most(None, Some(STUCK));
-            if is_over() || !self.worker.is_stuck() {
-                continue;
-            }
-            let deadlock = Deadlock::of(self.worker.waiting());
-            // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
-            let Some(pool) = self.worker.remote().offload.idle_threads() else { continue };
-            let alone = sys::process::threads() == Some(1 + pool);
-            if alone || deadlock.circle().next().is_some() {
-                self.worker.kill_all();
-                return Some(deadlock);
-            }
-            if let Some(report) = &self.ending.on_stuck {
-                report(&deadlock);
-            }
-            reported = true;
-        }
-        None
-    }
-
-    /// Ends all green threads; the deadlock, if it was to wait for them and could not.
-    fn end(&self) -> Option<Deadlock> {
-        let worker = &self.worker;
-        let deadlock = if self.ending.wait_all { self.drive(|| worker.live() == 0) } else { None };
-        worker.kill_all();
-        let started = Instant::of_machine();
-        let mut reported = false;
-        while worker.live() > 0 {
-            let Some((grace, report)) = self.ending.grace.as_ref().filter(|_| !reported) else {
-                worker.turn(None);
-                continue;
-            };
-            let left = grace.saturating_sub(Instant::of_machine().saturating_duration_since(started));
-            if left.is_zero() {
-                let (waiting, ready) = (worker.waiting(), worker.ready());
-                let ready = ready.iter().map(Waiting::ready);
-                report(&waiting.into_iter().chain(ready).collect::<Vec<_>>());
-                reported = true;
-            } else {
-                worker.turn_at_most(None, Some(left));
-            }
-        }
-        worker.ended();
-        deadlock
-    }
 }
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.worker.close();
+        let workers = || core::iter::once(&self.worker).chain(&self.others);
+        self.crew().close();
+        workers().for_each(Worker::close);
         self.worker.remote().offload.close();
-        self.worker.remote().close_descriptors();
+        workers().for_each(|worker| worker.remote().close_descriptors());
     }
 }
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("green_threads", &self.worker.live()).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("workers", &(1 + self.others.len()))
+            .field("green_threads", &self.crew().live())
+            .finish_non_exhaustive()
     }
 }
 

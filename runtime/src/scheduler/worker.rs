@@ -7,8 +7,9 @@
 
 mod turn;
 
+use super::crew::{Crew, Report};
 use super::deadlock::Waiting;
-use super::remote::{Remote, abandon};
+use super::remote::{Offered, Remote, abandon};
 use super::run_queue::{Green, RunQueue, Stage};
 use crate::clock::{Clock, Instant};
 use crate::entry;
@@ -33,6 +34,9 @@ const BUDGET: u32 = 128;
 /// A worker. Neither `Send` nor `Sync`: whoever has a reference is on its OS thread.
 pub(crate) struct Worker {
     remote: Arc<Remote>,
+    crew: Arc<Crew>,
+    /// It is the only one: nobody takes anything from it, and nobody needs to be told of anything.
+    only: bool,
     run_queue: RefCell<RunQueue>,
     /// The green thread that runs now; null between two. Points into the `Arc` that `run` holds, which sets and clears this: a
     /// pointer, since a count taken and given back at each switch costs more than the switch.
@@ -44,13 +48,13 @@ pub(crate) struct Worker {
     /// What `reactor` waits with, for a foreign loop.
     epoll: Arc<Epoll>,
     reactor: Reactor,
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock + Send + Sync>,
+    /// The clock stands still until no worker can run, and there are others.
+    virtual_time: bool,
     /// Resumes since the reactor was last polled.
     unpolled: Cell<usize>,
     /// What is left of the running one's budget.
     budget: Cell<u32>,
-    /// Green threads that have been born and are not done.
-    live: Cell<usize>,
     /// Of the parked ones, those whose wait is ended by something outside of the process's green threads.
     external: Cell<usize>,
     /// Whether whoever is born now is killed at once: the entry is ending.
@@ -61,6 +65,13 @@ pub(crate) struct Worker {
     timer_fd: TimerFd,
     /// A foreign loop waits for the worker's descriptor: it is to be signalled when somebody becomes ready.
     watched: Cell<bool>,
+    /// Unborn ones that have come after the end of the entry; pushed again when the worker leaves its OS thread.
+    too_late: RefCell<Vec<Arc<Task>>>,
+    /// The entry is over: leave the OS thread.
+    dismissed: Cell<bool>,
+    /// How long it may sleep when nobody can run any more, before that is looked into; `None` unless this is worker 0 and looks
+    /// out for deadlocks.
+    pub(super) lookout: Cell<Option<Duration>>,
 }
 
 /// Why a green thread leaves its stack.
@@ -73,17 +84,22 @@ enum Leaving {
 }
 
 impl Worker {
+    #[expect(clippy::too_many_arguments, reason = "each a part that the builder has made")]
     pub(super) fn new(
         remote: Arc<Remote>,
+        crew: Arc<Crew>,
         epoll: Arc<Epoll>,
         reactor: Reactor,
-        clock: Box<dyn Clock>,
+        clock: Arc<dyn Clock + Send + Sync>,
         run_queue: RunQueue,
         stack_size: usize,
         timer_fd: TimerFd,
     ) -> Worker {
+        let only = crew.workers() == 1;
         Worker {
             remote,
+            crew,
+            only,
             run_queue: RefCell::new(run_queue),
             current: Cell::new(ptr::null()),
             leaving: Cell::new(Leaving::Done),
@@ -91,15 +107,18 @@ impl Worker {
             timers: RefCell::new(Timers::default()),
             epoll,
             reactor,
+            virtual_time: !only && clock.stands_still(),
             clock,
             unpolled: Cell::new(0),
             budget: Cell::new(BUDGET),
-            live: Cell::new(0),
             external: Cell::new(0),
             ending: Cell::new(false),
             stack_size,
             timer_fd,
             watched: Cell::new(false),
+            too_late: RefCell::new(Vec::new()),
+            dismissed: Cell::new(false),
+            lookout: Cell::new(None),
         }
     }
 
@@ -168,20 +187,59 @@ impl Worker {
         Some(unsafe { &*locals })
     }
 
-    /// Green threads that have been born and are not done.
-    pub(super) fn live(&self) -> usize {
-        self.live.get()
+    #[inline]
+    pub(crate) fn crew(&self) -> &Arc<Crew> {
+        &self.crew
     }
 
-    /// Queues a new green thread. Never switches.
+    /// Queues a new green thread, which stays here. Never switches.
     pub(crate) fn spawn(&self, attributes: Attributes, body: Body) -> Arc<Task> {
         let task = Task::born(self.remote.clone(), attributes);
         self.adopt(task.clone(), body);
         task
     }
 
+    /// Queues a new green thread, which another worker may take before it starts. Never switches.
+    pub(crate) fn offer(&self, attributes: Attributes, body: Box<dyn FnOnce() + Send>) -> Arc<Task> {
+        if self.only {
+            return self.spawn(attributes, body);
+        }
+        let task = Task::offered(attributes, true);
+        self.remote.tally.count_birth();
+        self.make_offer(Offered { task: task.clone(), body });
+        task
+    }
+
+    /// Has a green thread, which this worker's tally counts, wait for its turn or for a thief.
+    fn make_offer(&self, offered: Offered) {
+        let task = offered.task.clone();
+        if self.ending.get() {
+            task.mark_killed();
+        }
+        let stage = match self.remote.offers.push(offered) {
+            Ok(number) => Stage::Offered(number),
+            Err(refused) => {
+                refused.task.owner.settle(self.remote.clone());
+                Stage::Unstarted(refused.body)
+            }
+        };
+        self.run_queue.borrow_mut().push(Green { task, stage }, Duration::ZERO);
+        self.tell_foreign_loop();
+        self.crew.call_one();
+    }
+
+    /// Notes that a green thread will be in this worker's inbox, and lives from now on.
+    pub(crate) fn count_birth(&self) {
+        self.remote.tally.count_birth();
+    }
+
+    /// Queues a green thread that stays here.
     fn adopt(&self, task: Arc<Task>, body: Body) {
-        self.live.set(self.live.get() + 1);
+        self.remote.tally.count_birth();
+        self.enqueue(task, body);
+    }
+
+    fn enqueue(&self, task: Arc<Task>, body: Body) {
         if self.ending.get() {
             task.mark_killed();
         }
@@ -324,11 +382,17 @@ impl Worker {
         self.tell_foreign_loop();
     }
 
-    /// Kills every green thread that there is.
+    /// Kills every green thread of this worker, and those that come to it until [`Worker::ended`].
     pub(super) fn kill_all(&self) {
         self.ending.set(true);
+        // Those that wait are killed before they can be woken by what other killed ones leave behind.
+        self.kill_those_here();
         self.take_in();
-        for task in self.ready() {
+        self.kill_those_here();
+    }
+
+    fn kill_those_here(&self) {
+        for task in self.run_queue.borrow().tasks() {
             task.mark_killed();
         }
         let parked: Vec<_> = self.parked.borrow().iter().map(|(_, green)| green.task.clone()).collect();
@@ -342,6 +406,22 @@ impl Worker {
     pub(super) fn ended(&self) {
         self.ending.set(false);
         self.watched.set(false);
+        self.dismissed.set(false);
+        // What is left was taken by others.
+        while let Some(green) = { self.run_queue.borrow_mut().pop() } {
+            debug_assert!(
+                matches!(green.stage, Stage::Offered(_)),
+                "the entry has ended, and somebody is ready"
+            );
+        }
+        debug_assert!(self.parked.borrow().is_empty(), "the entry has ended, and somebody is parked");
+        let too_late = self.too_late.take();
+        too_late.into_iter().for_each(|task| self.remote.push(task));
+    }
+
+    /// Whether it is to leave its OS thread.
+    pub(super) fn is_dismissed(&self) -> bool {
+        self.dismissed.get()
     }
 
     /// All that wait, for a report.
@@ -353,18 +433,35 @@ impl Worker {
         waiting.collect()
     }
 
-    /// All that could run.
-    pub(super) fn ready(&self) -> Vec<Arc<Task>> {
-        self.run_queue.borrow().tasks()
+    /// All that could run, for a report.
+    pub(super) fn ready(&self) -> Vec<Waiting> {
+        let ready = self.run_queue.borrow().tasks();
+        // Those that others have taken are in their reports.
+        let own = ready.iter().filter(|task| task.is_of(self) || task.owner.after_mark().is_none());
+        own.map(Waiting::ready).collect()
+    }
+
+    /// Says what there is to say about this worker's green threads.
+    pub(super) fn report(&self, request: u64) -> Report {
+        Report {
+            worker: self.remote.index(),
+            request,
+            stuck: self.is_stuck(),
+            turns: self.remote.pulse.turns(),
+            waiting: self.waiting(),
+            ready: self.ready(),
+        }
     }
 
     /// Whether nobody is ready, and nobody waits for a time or for something outside of the process. Asked at each turn, so it
     /// must not look at each green thread.
     pub(super) fn is_stuck(&self) -> bool {
-        self.run_queue.borrow().len() == 0
-            && self.timers.borrow().is_empty()
-            && self.live.get() > 0
-            && self.external.get() == 0
+        self.run_queue.borrow().len() == 0 && self.timers.borrow().is_empty() && self.external.get() == 0
+    }
+
+    /// Whether nothing has come from other OS threads since it last looked.
+    pub(super) fn has_heard_nothing(&self) -> bool {
+        self.remote.inbox().is_empty()
     }
 
     /// Refuses green threads from other OS threads from now on, and drops those that were never born.

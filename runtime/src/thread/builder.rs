@@ -1,6 +1,6 @@
 //! Settings of a green thread, and the spawn that all others use.
 
-use super::handle::Spawner;
+use super::handle::{Handle, Spawner};
 use super::join::{JoinHandle, LocalJoinHandle, Packet};
 use crate::task::Attributes;
 use core::fmt;
@@ -60,31 +60,60 @@ impl Builder {
         self
     }
 
+    /// The worker that it runs on, counted from 0, the one that has entered the runtime; whichever comes to it first unless set.
+    ///
+    /// ```
+    /// let runtime = osier::Builder::new().workers(2).build()?;
+    /// runtime.run(|| {
+    ///     let thread = osier::thread::Builder::new().worker(1).spawn(osier::thread::worker)?;
+    ///     assert_eq!(thread.join().unwrap(), Some(1));
+    ///     Ok::<(), std::io::Error>(())
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn worker(mut self, index: usize) -> Builder {
+        self.attributes.worker = Some(index);
+        self
+    }
+
     /// [`spawn`](super::spawn) with these settings.
     ///
     /// # Errors
     ///
-    /// `NotConnected` outside of a runtime. (A stack is taken only when it first runs: `join` reports the want of one.)
+    /// `NotConnected` outside of a runtime; `InvalidInput` if it has no such [`worker`](Builder::worker). (A stack is taken only when it first runs: `join` reports the want of one.)
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        Ok(Spawner::current()?.spawn(self.attributes, f))
+        Spawner::current()?.spawn(self.attributes, f)
+    }
+
+    /// [`Handle::spawn`] with these settings.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the runtime has no such [`worker`](Builder::worker).
+    pub fn spawn_on<F, T>(self, handle: &Handle, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        handle.spawner().spawn(self.attributes, f)
     }
 
     /// [`spawn_local`](super::spawn_local) with these settings.
     ///
     /// # Errors
     ///
-    /// As [`Builder::spawn`].
+    /// As [`Builder::spawn`]; also `InvalidInput` if [`worker`](Builder::worker) names another one than that of the caller.
     pub fn spawn_local<F, T>(self, f: F) -> io::Result<LocalJoinHandle<T>>
     where
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
         let (packet, body) = Packet::new(f, ());
-        let task = Spawner::current()?.spawn_here(self.attributes, Box::new(body));
+        let task = Spawner::current()?.spawn_here(self.attributes, Box::new(body))?;
         Ok(LocalJoinHandle::new(JoinHandle::new(task, packet)))
     }
 

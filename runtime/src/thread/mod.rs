@@ -143,6 +143,13 @@ pub fn current() -> Thread {
     Thread { thread: task.map_or_else(|| Unparker::Os(OsThread::current()), Unparker::Green) }
 }
 
+/// The worker of the OS thread that calls, counted from 0, the one that has entered the runtime; `None` outside of a runtime. A
+/// green thread stays on its worker. See [`Builder::worker`](Builder::worker).
+#[must_use]
+pub fn worker() -> Option<usize> {
+    scheduler::with_worker(|worker| worker.map(|worker| worker.remote().index()))
+}
+
 /// Lets the other ready green threads run first; on a plain OS thread, std's `yield_now`.
 ///
 /// # Cancellation

@@ -12,7 +12,7 @@ use crate::panic_count::AbortOnUnwind;
 use crate::park::{ElapsedPayload, KillPayload, Reason, Unparker, park};
 use crate::primitive::lock;
 use crate::scheduler;
-use crate::task::{Body, Task};
+use crate::task::Task;
 use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -187,14 +187,16 @@ impl Builder {
         // Run or not: the fields of `run` go first, and with them `f`, the body's share of the packet, and what they borrow; the place goes
         // last.
         let body = (run, place);
-        let body: Box<dyn FnOnce() + 'scope> = Box::new(move || {
+        let body: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
             let (run, _place) = body;
             run();
         });
         // SAFETY: `body` is gone before its place is, and `scope` does not return before all places are gone, also when it unwinds. So what
         // it borrows for `'scope` outlives it. If the scope's own stack is leaked, what it borrows is leaked with it.
-        let body = unsafe { core::mem::transmute::<Box<dyn FnOnce() + 'scope>, Body>(body) };
-        let task = spawner.spawn_here(self.attributes, body);
+        let body = unsafe {
+            core::mem::transmute::<Box<dyn FnOnce() + Send + 'scope>, Box<dyn FnOnce() + Send>>(body)
+        };
+        let task = spawner.spawn_body(self.attributes, body)?;
         let killed = {
             let mut running = lock(&scope.shared.running);
             if let Some(running) = running.get_mut(key) {

@@ -1,11 +1,12 @@
 //! What needs a look inside of a runtime.
 
-use super::*;
+use crate::clock::Instant;
 use crate::reactor::{Driver, Reactor};
 use crate::scheduler::builder::Builder;
 use crate::scheduler::with_worker;
 use crate::sys::event::{Direction, Interest, Readiness};
 use core::cell::RefCell;
+use core::time::Duration;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;

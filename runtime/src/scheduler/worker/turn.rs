@@ -5,19 +5,25 @@
 //! 1. Take in what other OS threads have left: the inbox, closed registrations.
 //! 2. Fire the deadlines that have passed.
 //! 3. Run what is ready, at most [`BATCH`] times, so that loops of `yield_now` starve neither timers nor IO.
-//! 4. If anything ran, the turn is over, but for a look at the reactor after every [`BATCH`] resumes. If nothing did, poll the
+//! 4. If nothing was ready, take one that another worker has not started, and run it.
+//! 5. If anything ran, the turn is over, but for a look at the reactor after every [`BATCH`] resumes. If nothing did, poll the
 //!    reactor, until the next deadline, an event, or a wake-up, and take in what has come.
+//!
+//! A worker that has others beside it sleeps in this order: announce itself as idle, look once more at what may be taken
+//! ([`crate::scheduler::theft`]), announce the sleep in the inbox, look whether all others sleep ([`crate::scheduler::crew`]).
 
-use super::{BUDGET, Leaving, Worker, drop_quietly};
+use super::{BUDGET, Leaving, Offered, Worker, drop_quietly};
 use crate::clock::Instant;
 use crate::entry;
 use crate::fiber::{Fiber, State};
 use crate::locals::Locals;
 use crate::panic_count::{self, AbortOnUnwind};
+use crate::scheduler::remote::order;
 use crate::scheduler::run_queue::{Green, Stage};
 use crate::stack;
 use crate::task::{Body, Ended, Task};
 use core::ptr;
+use core::sync::atomic::{Ordering, fence};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -54,11 +60,17 @@ impl Worker {
             self.run(green, measures);
             ran += 1;
         }
-        if ran == 0 {
+        if ran == 0 && !self.only && self.rob() {
+            ran = 1;
+        }
+        if ran > 0 {
+            return self.glance(ran);
+        }
+        if self.only {
             self.wait(until, bound);
             self.take_in();
         } else {
-            self.glance(ran);
+            self.wait_among_others(until, bound);
         }
     }
 
@@ -67,18 +79,60 @@ impl Worker {
         for key in self.remote.closed_registrations() {
             self.reactor.deregister(key);
         }
+        let orders = self.remote.take_orders();
+        if orders & order::KILL != 0 {
+            self.kill_all();
+        }
         for task in self.remote.inbox().drain() {
             self.receive(task);
         }
+        if !self.only {
+            self.share_injected();
+        }
+        if orders & order::REPORT != 0 {
+            self.crew.report(self.report(self.crew.request()));
+        }
+        if orders & order::LEAVE != 0 {
+            self.dismissed.set(true);
+        }
         self.fire();
+    }
+
+    /// Offers what other OS threads have spawned as if it had been spawned here, a bounded number of times, since more may come all
+    /// the time.
+    fn share_injected(&self) {
+        for _ in 0..BATCH {
+            let Some(offered) = self.crew.take_injected() else { break };
+            if !self.admit(&offered.task) {
+                return self.crew.put_back(offered);
+            }
+            self.make_offer(offered);
+        }
+    }
+
+    /// Counts the birth of one that has come here, unless that was done where it was spawned. False if it must wait for the next
+    /// entry.
+    fn admit(&self, task: &Task) -> bool {
+        if task.counted {
+            return true;
+        }
+        self.remote.tally.count_birth();
+        let admitted = self.only || self.crew.admits();
+        if !admitted {
+            self.remote.tally.count_end();
+        }
+        admitted
     }
 
     /// Looks at a green thread that another OS thread has pushed.
     fn receive(&self, task: Arc<Task>) {
         let home = task.home(self);
-        if !home.born.replace(true) {
-            if let Some(body) = task.take_unborn() {
-                self.adopt(task, body);
+        if !home.born.get() {
+            if !self.admit(&task) {
+                self.too_late.borrow_mut().push(task);
+            } else if let Some(body) = task.take_unborn() {
+                home.born.set(true);
+                self.enqueue(task, body);
             }
             return;
         }
@@ -104,8 +158,38 @@ impl Worker {
         }
     }
 
-    /// Step 4 of a turn in which green threads have run, so many times: looks at the reactor now and then.
+    /// Runs a green thread that another worker, or an OS thread, has spawned and nobody has started. False if there is none.
+    fn rob(&self) -> bool {
+        let Some(Offered { task, body }) = self.crew.take_for(self.remote.index()) else { return false };
+        if !self.admit(&task) {
+            self.crew.put_back(Offered { task, body });
+            return false;
+        }
+        if self.crew.has_offers() {
+            self.crew.call_one();
+        }
+        self.settle(&task);
+        let measures = self.run_queue.borrow().measures();
+        self.run(Green { task, stage: Stage::Unstarted(body) }, measures);
+        true
+    }
+
+    /// Becomes the owner of a green thread that it has taken and is about to start.
+    fn settle(&self, task: &Task) {
+        task.owner.settle(self.remote.clone());
+        if self.crew.is_ending() {
+            task.mark_killed();
+        }
+    }
+
+    /// Step 5 of a turn in which green threads have run, so many times: looks at the reactor now and then.
     fn glance(&self, ran: usize) {
+        if !self.only {
+            self.remote.pulse.count_turn();
+            if self.virtual_time {
+                self.crew.rouse_due(self.now());
+            }
+        }
         let unpolled = self.unpolled.get() + ran;
         if unpolled < BATCH {
             self.unpolled.set(unpolled);
@@ -117,13 +201,78 @@ impl Worker {
         }
     }
 
-    /// Step 4 of a turn in which nobody was ready.
+    /// Step 5 of a turn in which nobody was ready, with other workers: sleeps unless there is something to take.
+    fn wait_among_others(&self, until: Option<Instant>, bound: Option<Duration>) {
+        let me = self.remote.index();
+        self.crew.idlers().announce(me);
+        if !self.crew.has_offers() {
+            let deadline = self.next_deadline(until).map_or(u64::MAX, Instant::nanos);
+            self.remote.pulse.publish(self.is_stuck(), deadline);
+            self.wait(until, bound);
+        }
+        let called = self.crew.idlers().withdraw(me);
+        self.take_in();
+        if self.run_queue.borrow().len() == 0 {
+            if self.rob() {
+                self.glance(1);
+            }
+        } else if called && self.crew.has_offers() {
+            // Has work of its own, so somebody else must.
+            self.crew.call_one();
+        }
+    }
+
+    /// How long it may sleep, having announced it to other workers; tells worker 0 if all sleep now.
+    fn patience(
+        &self,
+        until: Option<Instant>,
+        bound: Option<Duration>,
+    ) -> (Option<Duration>, Option<Duration>) {
+        let me = self.remote.index();
+        if me != 0 {
+            self.crew.told_of_sleep(me, self.virtual_time);
+            let timeout = if self.virtual_time { None } else { self.clock.idle(self.next_deadline(until)) };
+            return (timeout, bound);
+        }
+        // Pairs with the fence in `told_of_sleep`: one of those that fall asleep at the same time sees the others asleep.
+        fence(Ordering::SeqCst);
+        let timeout = if self.virtual_time {
+            self.crew.stillness(me, false).and_then(|_| self.advance(until))
+        } else {
+            self.clock.idle(self.next_deadline(until))
+        };
+        let look = self.lookout.get().filter(|_| {
+            let stuck = self.is_stuck().then(|| self.crew.stillness(me, true)).flatten();
+            stuck.is_some_and(|turns| turns != self.crew.noticed())
+        });
+        let bound = look.map_or(bound, |look| Some(bound.map_or(look, |bound| bound.min(look))));
+        (timeout, bound)
+    }
+
+    /// Moves a clock that stands still, now that nobody can run, to the earliest deadline of all workers. How long to sleep.
+    fn advance(&self, until: Option<Instant>) -> Option<Duration> {
+        let deadline = self.crew.earliest_deadline();
+        let deadline = (deadline != u64::MAX).then(|| Instant::from_nanos(deadline));
+        let now = self.now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            // Somebody is due already; worker 0 is told when that one sleeps again.
+            self.crew.rouse_due(now);
+            return self.next_deadline(until).filter(|own| *own <= now).map(|_| Duration::ZERO);
+        }
+        self.clock.idle(deadline)
+    }
+
+    /// Step 5 of a turn in which nobody was ready.
     fn wait(&self, until: Option<Instant>, bound: Option<Duration>) {
         self.unpolled.set(0);
         if !self.remote.inbox().sleep() {
             return;
         }
-        let timeout = self.clock.idle(self.next_deadline(until));
+        let (timeout, bound) = if self.only {
+            (self.clock.idle(self.next_deadline(until)), bound)
+        } else {
+            self.patience(until, bound)
+        };
         let timeout =
             timeout.map_or(bound, |timeout| Some(bound.map_or(timeout, |bound| timeout.min(bound))));
         if !self.epoll.is_exact() && timeout.is_some_and(|timeout| !timeout.is_zero()) {
@@ -135,9 +284,12 @@ impl Worker {
             if self.run_queue.borrow().len() == 0 && self.remote.inbox().sleep() {
                 stack::trim();
             }
-            return;
+        } else {
+            self.wait_for_events(timeout);
         }
-        self.wait_for_events(timeout);
+        if self.virtual_time && self.remote.index() == 0 {
+            self.crew.rouse_due(self.now());
+        }
     }
 
     /// The earlier of the next timer and `until`.
@@ -174,7 +326,7 @@ impl Worker {
         // It stays where it is while it runs: to take it apart and to put it together again costs more than the switch.
         let fiber = match &mut green.stage {
             Stage::Started(fiber) => fiber,
-            Stage::Unstarted(_) => {
+            Stage::Unstarted(_) | Stage::Offered(_) => {
                 let Some(started) = self.start(green) else { return };
                 green = started;
                 let Stage::Started(fiber) = &mut green.stage else { unreachable!("it was started just now") };
@@ -212,10 +364,19 @@ impl Worker {
         }
     }
 
-    /// Gives a green thread its stack; `None`, and it has ended, if there is none to be had. One that was killed gets one too, to
+    /// Gives a green thread its stack; `None` if another worker has taken it, or if there is none to be had: then it has ended. One that was killed gets one too, to
     /// drop its body on: destructors may wait.
     fn start(&self, green: Green) -> Option<Green> {
-        let Green { task, stage: Stage::Unstarted(body) } = green else { return Some(green) };
+        let (task, body): (_, Body) = match green {
+            Green { task, stage: Stage::Unstarted(body) } => (task, body),
+            Green { task, stage: Stage::Offered(number) } => {
+                // Another worker may have been faster.
+                let offered = self.remote.offers.take(number)?;
+                self.settle(&task);
+                (task, offered.body)
+            }
+            started => return Some(started),
+        };
         let killed = task.is_killed();
         let body: Body = if killed { Box::new(move || drop_quietly(body)) } else { body };
         match stack::acquire(task.attributes.stack_size.unwrap_or(self.stack_size)) {
@@ -249,7 +410,7 @@ impl Worker {
     }
 
     fn finish(&self, task: &Arc<Task>) {
-        self.live.set(self.live.get() - 1);
+        self.remote.tally.count_end();
         task.home(self).locals.set(ptr::null());
         task.finish();
     }

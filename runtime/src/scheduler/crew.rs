@@ -1,0 +1,321 @@
+//! What the workers of a runtime share: who they are, what anybody may take, and whether any of them can go on.
+//!
+//! # Stillness
+//!
+//! Nobody can run when all workers sleep and nothing is on its way to any of them. A worker that has announced its sleep
+//! stands in its inbox as asleep until something is pushed there or it gets up, and whoever pushes was awake itself. So if
+//! each of them was found asleep, found asleep again, and none has run anything in between, then there was an instant
+//! between the two looks at which all slept, with nothing on its way among them. The closures that may be taken need no look: a worker does
+//! not sleep while there are any of its own, and a thief gets up before it takes one. Those that were spawned from elsewhere do.
+//!
+//! The last one to fall asleep sees the others asleep: each announces its sleep, fences, and looks at the others. It tells
+//! worker 0, which alone draws conclusions.
+//!
+//! # The end
+//!
+//! An entry has ended when nobody lives. That is found by counting ([`Tally`]) and made final by a seal, since an OS thread that is
+//! none of the runtime's may spawn at any time, and a worker that took that in would not be done. Whoever takes
+//! in one that nobody has counted yet counts it, fences, and looks for the seal: if it is there, the green thread is put back for the
+//! next entry. Worker 0 seals, fences, and counts once more: if somebody lives, it takes the seal off and goes on.
+//! The others leave their OS threads after that.
+
+use super::deadlock::Waiting;
+use super::remote::{Offered, Remote, Tally, order};
+use super::theft::{Idlers, Offers};
+use crate::clock::Instant;
+use crate::primitive::{Mutex, lock};
+use crate::task::Task;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::Arc;
+
+/// The workers of a runtime.
+pub(crate) struct Crew {
+    /// By index.
+    remotes: Box<[Arc<Remote>]>,
+    /// What was spawned by OS threads that are none of the runtime's, for whoever takes it first. Unused with one worker.
+    injected: Offers<Offered>,
+    idlers: Idlers,
+    /// The entry is ending: what starts now is killed first.
+    ending: AtomicBool,
+    /// Worker 0 waits until nobody lives any more, and is to be told.
+    awaits_end: AtomicBool,
+    /// Nobody lives, and nobody is taken in any more.
+    sealed: AtomicBool,
+    /// Worker 0 wants to know when nobody can run any more.
+    awaits_stillness: AtomicBool,
+    /// The turns of all workers taken together when worker 0 last knew of a stillness; it need not be told of that one again.
+    noticed: AtomicU64,
+    /// The number of the last request for reports.
+    request: AtomicU64,
+    /// By index, the last report of each worker.
+    reports: Mutex<Vec<Option<Report>>>,
+}
+
+/// What a worker says of its green threads when it is asked to.
+#[derive(Clone)]
+pub(super) struct Report {
+    /// The index of the worker.
+    pub(super) worker: usize,
+    /// The number of the request.
+    pub(super) request: u64,
+    /// Nobody is ready there, and nobody waits for a time or for anything outside.
+    pub(super) stuck: bool,
+    /// The turns in which green threads had run by then.
+    pub(super) turns: u64,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) ready: Vec<Waiting>,
+}
+
+impl Crew {
+    pub(super) fn new(remotes: Vec<Arc<Remote>>) -> Crew {
+        Crew {
+            injected: Offers::new(),
+            idlers: Idlers::new(remotes.len()),
+            ending: AtomicBool::new(false),
+            awaits_end: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
+            awaits_stillness: AtomicBool::new(false),
+            noticed: AtomicU64::new(u64::MAX),
+            request: AtomicU64::new(0),
+            reports: Mutex::new(remotes.iter().map(|_| None).collect()),
+            remotes: remotes.into(),
+        }
+    }
+
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.remotes.len()
+    }
+
+    /// The worker with this index.
+    pub(crate) fn remote(&self, index: usize) -> Option<&Arc<Remote>> {
+        self.remotes.get(index)
+    }
+
+    /// All but worker 0.
+    fn others(&self) -> impl Iterator<Item = &Arc<Remote>> {
+        self.remotes.iter().skip(1)
+    }
+
+    pub(super) fn idlers(&self) -> &Idlers {
+        &self.idlers
+    }
+
+    /// Green threads that have been born and are not done.
+    pub(super) fn live(&self) -> u64 {
+        Tally::live(self.remotes.iter().map(|remote| &remote.tally))
+    }
+
+    /// Whether nobody lives; for worker 0, which is told otherwise once it has asked to be ([`Crew::await_end`]).
+    pub(super) fn is_empty(&self) -> bool {
+        // Pairs with the fence in `told_of_sleep`: of two workers that were done at the same time, one sees both.
+        fence(Ordering::SeqCst);
+        self.live() == 0
+    }
+
+    /// Has nobody taken in any more, if nobody lives.
+    pub(super) fn seal(&self) -> bool {
+        self.sealed.store(true, Ordering::Relaxed);
+        // The fence in `is_empty` pairs with that in `admits`.
+        let empty = self.is_empty();
+        if !empty {
+            self.sealed.store(false, Ordering::Relaxed);
+        }
+        empty
+    }
+
+    /// Whether one may be taken in whose birth the caller has counted just now.
+    pub(super) fn admits(&self) -> bool {
+        // Pairs with the fence in `is_empty`: either worker 0 sees the birth, or this sees the seal.
+        fence(Ordering::SeqCst);
+        !self.sealed.load(Ordering::Relaxed)
+    }
+
+    /// Whether anybody waits who was spawned from elsewhere and may be taken in.
+    fn has_injected(&self) -> bool {
+        !self.injected.is_empty() && !self.sealed.load(Ordering::Relaxed)
+    }
+
+    /// Puts back what was taken and may not be taken in; the next entry takes it.
+    pub(super) fn put_back(&self, offered: Offered) {
+        if let Err(refused) = self.injected.push(offered) {
+            refused.abandon();
+        }
+    }
+
+    /// Leaves a green thread for whoever takes it; for OS threads that are none of the runtime's.
+    pub(crate) fn inject(&self, task: Arc<Task>, body: Box<dyn FnOnce() + Send>) {
+        match self.injected.push(Offered { task, body }) {
+            Ok(_) => self.call_one(),
+            Err(refused) => refused.abandon(),
+        }
+    }
+
+    /// Takes what was left by other OS threads.
+    pub(super) fn take_injected(&self) -> Option<Offered> {
+        if self.has_injected() { self.injected.take_oldest() } else { None }
+    }
+
+    /// Takes what has waited longest and may be taken: from outside, then from one of the other workers.
+    pub(super) fn take_for(&self, thief: usize) -> Option<Offered> {
+        let workers = self.remotes.len();
+        self.take_injected().or_else(|| {
+            (1..workers).find_map(|ahead| self.remotes[(thief + ahead) % workers].offers.take_oldest())
+        })
+    }
+
+    /// Whether there is anything that may be taken.
+    pub(super) fn has_offers(&self) -> bool {
+        self.has_injected() || self.remotes.iter().any(|remote| !remote.offers.is_empty())
+    }
+
+    /// Wakes an idle worker, after something was offered.
+    pub(super) fn call_one(&self) {
+        if let Some(idle) = self.idlers.call() {
+            self.remotes[idle].rouse();
+        }
+    }
+
+    /// Refuses what comes from elsewhere from now on, and drops what nobody has taken.
+    pub(super) fn close(&self) {
+        self.injected.close().for_each(Offered::abandon);
+    }
+
+    /// An entry begins. No other worker runs.
+    pub(super) fn begin(&self) {
+        // Relaxed, as all of these: the start of the OS threads orders it.
+        self.ending.store(false, Ordering::Relaxed);
+        self.awaits_end.store(false, Ordering::Relaxed);
+        self.sealed.store(false, Ordering::Relaxed);
+        // An entry that could not begin has left some.
+        for remote in &self.remotes {
+            let _ = remote.take_orders();
+        }
+    }
+
+    /// Whether what starts now is to be killed first.
+    pub(super) fn is_ending(&self) -> bool {
+        // Relaxed: a worker that has not heard of it yet does by order.
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Has all other workers kill what they have, and whatever starts from now on be killed first.
+    pub(super) fn kill_all(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+        self.others().for_each(|remote| remote.order(order::KILL));
+    }
+
+    /// Has worker 0 told from now on when nobody lives any more.
+    pub(super) fn await_end(&self) {
+        self.awaits_end.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `told_of_sleep`: either that one sees this, or worker 0 sees whom it has counted as done.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether worker 0 wants to know when nobody can run any more.
+    pub(super) fn await_stillness(&self, awaits: bool) {
+        self.noticed.store(u64::MAX, Ordering::Relaxed);
+        self.awaits_stillness.store(awaits, Ordering::Relaxed);
+    }
+
+    /// Worker 0 knows of the stillness that began after so many turns.
+    pub(super) fn notice(&self, turns: u64) {
+        self.noticed.store(turns, Ordering::Relaxed);
+    }
+
+    pub(super) fn noticed(&self) -> u64 {
+        self.noticed.load(Ordering::Relaxed)
+    }
+
+    /// Tells worker 0 what it wants to know when `me`, another one, has announced its sleep. `virtual_time`: the clock stands
+    /// still until nobody can run.
+    pub(super) fn told_of_sleep(&self, me: usize, virtual_time: bool) {
+        // Pairs with the fences of all who sleep after this one, or before it; and with that in `await_end`.
+        fence(Ordering::SeqCst);
+        let end = self.awaits_end.load(Ordering::Relaxed) && self.live() == 0;
+        let still = || virtual_time && self.stillness(me, false).is_some();
+        let stuck = || {
+            self.awaits_stillness.load(Ordering::Relaxed)
+                && self.remotes[me].pulse.is_stuck()
+                && self.stillness(me, true).is_some_and(|turns| turns != self.noticed())
+        };
+        if end || still() || stuck() {
+            self.remotes[0].rouse();
+        }
+    }
+
+    /// If all but `me` sleep with nothing on its way to them: the turns so far of all taken together. With `stuck`, only if nothing
+    /// but an OS thread that is none of the runtime's could end it. `me` has announced its own sleep, and fenced.
+    pub(super) fn stillness(&self, me: usize, stuck: bool) -> Option<u64> {
+        let look = || {
+            let mut turns = 0;
+            for remote in &self.remotes {
+                let asleep =
+                    remote.index() == me || remote.inbox().is_asleep() && (!stuck || remote.pulse.is_stuck());
+                if !asleep {
+                    return None;
+                }
+                turns += remote.pulse.turns();
+            }
+            Some(turns)
+        };
+        let first = look()?;
+        (self.injected.is_empty() && look() == Some(first)).then_some(first)
+    }
+
+    /// The earliest deadline of the workers that sleep, in the clock's nanoseconds; `u64::MAX` for none.
+    pub(super) fn earliest_deadline(&self) -> u64 {
+        self.remotes.iter().map(|remote| remote.pulse.deadline()).min().unwrap_or(u64::MAX)
+    }
+
+    /// Wakes the workers that sleep past their deadline: with a clock that is no clock of the machine's, they do not notice.
+    pub(super) fn rouse_due(&self, now: Instant) {
+        for remote in &self.remotes {
+            if remote.pulse.deadline() <= now.nanos() && remote.inbox().is_asleep() {
+                remote.rouse();
+            }
+        }
+    }
+
+    /// Asks all other workers to report; gives the number of the request.
+    pub(super) fn request_reports(&self) -> u64 {
+        let request = self.request.fetch_add(1, Ordering::Relaxed) + 1;
+        // The order carries the number.
+        self.others().for_each(|remote| remote.order(order::REPORT));
+        request
+    }
+
+    /// The number that a report now answers.
+    pub(super) fn request(&self) -> u64 {
+        self.request.load(Ordering::Relaxed)
+    }
+
+    /// Leaves a report, and tells worker 0.
+    pub(super) fn report(&self, report: Report) {
+        let worker = report.worker;
+        lock(&self.reports)[worker] = Some(report);
+        self.remotes[0].rouse();
+    }
+
+    /// The reports that answer `request` by now.
+    pub(super) fn reports(&self, request: u64) -> Vec<Report> {
+        let reports = lock(&self.reports);
+        reports.iter().flatten().filter(|report| report.request == request).cloned().collect()
+    }
+
+    /// Whether each of `reports` still holds: its worker sleeps, and has run nothing since; and nothing has come from elsewhere.
+    pub(super) fn still_as_reported(&self, reports: &[Report]) -> bool {
+        fence(Ordering::SeqCst);
+        // First what comes from elsewhere: whoever takes that is awake, or has run, and is found out below.
+        self.injected.is_empty()
+            && reports.iter().all(|report| {
+                let remote = &self.remotes[report.worker];
+                remote.inbox().is_asleep() && remote.pulse.turns() == report.turns
+            })
+    }
+
+    /// Has all other workers leave their OS threads.
+    pub(super) fn dismiss(&self) {
+        self.others().for_each(|remote| remote.order(order::LEAVE));
+    }
+}

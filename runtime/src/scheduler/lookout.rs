@@ -1,0 +1,189 @@
+//! Driving a runtime to the end of something, and looking out for a state in which nobody can run any more.
+//!
+//! Worker 0 alone looks. With one worker that is a look at itself. With several it is told when all sleep, lets some time pass,
+//! asks each for a report, and believes the reports only if nothing has run since each was made: so a report of a
+//! deadlock, which kills everybody, is of one instant at which nobody could run, nothing was on its way, and no OS thread
+//! was there that could have brought anything. From such an instant on nothing can change.
+
+use super::crew::Report;
+use super::deadlock::{Deadlock, Waiting};
+use super::runtime::Runtime;
+use crate::clock::Instant;
+use crate::sys;
+use core::time::Duration;
+
+/// How long nobody must have been able to run before it is looked into whether that is a deadlock. Long enough that traffic
+/// between OS threads never pays for the look.
+const STUCK: Duration = Duration::from_millis(50);
+
+/// How long the workers have to report who is left at the end.
+const REPORTS: Duration = Duration::from_millis(100);
+
+impl Runtime {
+    /// Takes turns until `is_over`, or until nobody can run any more: then all are killed.
+    pub(super) fn drive(&self, is_over: impl Fn() -> bool) -> Option<Deadlock> {
+        if self.others.is_empty() { self.drive_alone(is_over) } else { self.drive_first(is_over) }
+    }
+
+    /// [`Runtime::drive`] with one worker.
+    fn drive_alone(&self, is_over: impl Fn() -> bool) -> Option<Deadlock> {
+        let is_stuck = || self.worker.is_stuck() && self.crew().live() > 0;
+        let mut reported = false;
+        while !is_over() {
+            if reported || !is_stuck() {
+                self.worker.turn(None);
+                reported = reported && is_stuck();
+                continue;
+            }
+            self.worker.turn_at_most(None, Some(STUCK));
+            if is_over() || !is_stuck() {
+                continue;
+            }
+            match self.judge(self.worker.waiting(), || true) {
+                Verdict::Unknown => {}
+                Verdict::Deadlock(deadlock) => return Some(deadlock),
+                Verdict::Reported => reported = true,
+            }
+        }
+        None
+    }
+
+    /// [`Runtime::drive`] as the first of several workers.
+    fn drive_first(&self, is_over: impl Fn() -> bool) -> Option<Deadlock> {
+        let (worker, crew) = (&self.worker, self.crew());
+        crew.await_stillness(true);
+        worker.lookout.set(Some(STUCK));
+        // The turns so far when it was last seen that nobody can run, and when that was.
+        let mut suspicion: Option<(u64, Instant)> = None;
+        let mut deadlock = None;
+        while deadlock.is_none() && !is_over() {
+            worker.turn(None);
+            let stillness = if worker.is_stuck() && !is_over() { crew.stillness(0, true) } else { None };
+            let Some(turns) = stillness.filter(|turns| *turns != crew.noticed()) else {
+                suspicion = None;
+                worker.lookout.set(Some(STUCK));
+                continue;
+            };
+            let now = Instant::of_machine();
+            let since = match suspicion {
+                Some((before, since)) if before == turns => since,
+                _ => suspicion.insert((turns, now)).1,
+            };
+            let left = STUCK.saturating_sub(now.saturating_duration_since(since));
+            worker.lookout.set(Some(left));
+            if left.is_zero() {
+                suspicion = None;
+                worker.lookout.set(Some(STUCK));
+                match self.look() {
+                    Verdict::Unknown => {}
+                    Verdict::Deadlock(found) => deadlock = Some(found),
+                    Verdict::Reported => crew.notice(turns),
+                }
+            }
+        }
+        worker.lookout.set(None);
+        crew.await_stillness(false);
+        deadlock
+    }
+
+    /// Asks all other workers, of which all seem to sleep, what they know, and judges.
+    fn look(&self) -> Verdict {
+        let crew = self.crew();
+        let Ok(reports) = self.reports(STUCK) else { return Verdict::Unknown };
+        if !self.worker.is_stuck() || reports.iter().any(|report| !report.stuck) {
+            return Verdict::Unknown;
+        }
+        let own = self.worker.waiting();
+        let others = reports.iter().flat_map(|report| report.waiting.iter().cloned());
+        let waiters = own.into_iter().chain(others).collect();
+        self.judge(waiters, || self.worker.has_heard_nothing() && crew.still_as_reported(&reports))
+    }
+
+    /// What to think of it that only these are there. `still`: whether that is still so, as it was when they were listed.
+    fn judge(&self, waiters: Vec<Waiting>, still: impl Fn() -> bool) -> Verdict {
+        let deadlock = Deadlock::of(waiters);
+        // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
+        let Some(pool) = self.worker.remote().offload.idle_threads() else { return Verdict::Unknown };
+        let alone = sys::process::threads() == Some(self.crew().workers() + pool);
+        // In this order: whoever was not among the OS threads then, and has brought something before, is found out now.
+        if !still() {
+            return Verdict::Unknown;
+        }
+        if alone || deadlock.circle().next().is_some() {
+            self.kill_all();
+            return Verdict::Deadlock(deadlock);
+        }
+        if let Some(report) = &self.ending.on_stuck {
+            report(&deadlock);
+        }
+        Verdict::Reported
+    }
+
+    fn kill_all(&self) {
+        if !self.others.is_empty() {
+            self.crew().kill_all();
+        }
+        self.worker.kill_all();
+    }
+
+    /// Ends all green threads; the deadlock, if it was to wait for them and could not.
+    pub(super) fn end(&self) -> Option<Deadlock> {
+        let (worker, crew) = (&self.worker, self.crew());
+        crew.await_end();
+        let deadlock = if self.ending.wait_all { self.drive(|| crew.is_empty()) } else { None };
+        self.kill_all();
+        let started = Instant::of_machine();
+        let mut reported = false;
+        while !crew.is_empty() || !crew.seal() {
+            let Some((grace, report)) = self.ending.grace.as_ref().filter(|_| !reported) else {
+                worker.turn(None);
+                continue;
+            };
+            let left = grace.saturating_sub(Instant::of_machine().saturating_duration_since(started));
+            if left.is_zero() {
+                let reports = self.reports(REPORTS).unwrap_or_else(|some| some);
+                let own = worker.report(0);
+                let left = core::iter::once(own)
+                    .chain(reports)
+                    .flat_map(|report| report.waiting.into_iter().chain(report.ready));
+                report(&left.collect::<Vec<_>>());
+                reported = true;
+            } else {
+                worker.turn_at_most(None, Some(left));
+            }
+        }
+        deadlock
+    }
+
+    /// What the other workers report.
+    ///
+    /// # Errors
+    ///
+    /// Some of it, if not all have come to it within `patience`.
+    fn reports(&self, patience: Duration) -> Result<Vec<Report>, Vec<Report>> {
+        let crew = self.crew();
+        let request = crew.request_reports();
+        let started = Instant::of_machine();
+        loop {
+            let reports = crew.reports(request);
+            if reports.len() == self.others.len() {
+                return Ok(reports);
+            }
+            let left = patience.saturating_sub(Instant::of_machine().saturating_duration_since(started));
+            if left.is_zero() {
+                return Err(reports);
+            }
+            self.worker.turn_at_most(None, Some(left));
+        }
+    }
+}
+
+/// What came of a look.
+enum Verdict {
+    /// It has changed meanwhile, or will: look again.
+    Unknown,
+    /// All have been killed.
+    Deadlock(Deadlock),
+    /// Somebody outside could still wake somebody.
+    Reported,
+}
