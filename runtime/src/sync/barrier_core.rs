@@ -1,7 +1,7 @@
 //! A barrier: how many have come, who waits for the rest.
 //!
 //! Owns the queue of those who have come and wait: their number is the state. The one who makes the number full takes all out at
-//! once and wakes them. One that is killed before leaves the queue, and has not come.
+//! once and wakes them. One that is killed before leaves the queue, and has not come; one that is killed after goes on.
 
 use crate::park::{Cancelled, Reason, Unparker, park};
 use crate::primitive::{Mutex, lock};
@@ -39,12 +39,13 @@ impl BarrierCore {
         loop {
             let ended = park(reason, None);
             let mut waiters = lock(&self.waiters);
+            if !waiters.contains(ticket) {
+                // All have come, and this one with them; a kill can wait for the next wait.
+                return Ok(false);
+            }
             if ended.is_err() {
                 waiters.remove(ticket);
                 return ended.map(|_| false);
-            }
-            if !waiters.contains(ticket) {
-                return Ok(false);
             }
         }
     }

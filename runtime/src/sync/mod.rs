@@ -9,6 +9,8 @@ mod ends;
 mod event;
 #[allow(unsafe_code, reason = "lends the value that it has made")]
 mod lazy_lock;
+#[allow(unsafe_code, reason = "lends a part of the value that a lock guards")]
+mod mapped;
 #[allow(unsafe_code, reason = "lends the value that it guards")]
 mod mutex;
 mod mutex_core;
@@ -16,7 +18,7 @@ mod once;
 mod once_core;
 #[allow(unsafe_code, reason = "lends the value that was written")]
 mod once_lock;
-mod poison;
+mod poisoning;
 #[allow(unsafe_code, reason = "shares what its owner alone reaches")]
 mod reentrant_lock;
 #[allow(unsafe_code, reason = "lends the value that it guards")]
@@ -28,10 +30,20 @@ mod wait_group;
 pub mod mpmc;
 pub mod mpsc;
 
+/// The locks that a panic poisons, under the path that std has for them too, not stable yet.
+pub mod poison {
+    pub use super::{
+        Condvar, LockResult, MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex,
+        MutexGuard, Once, OnceState, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+        TryLockResult, WaitTimeoutResult,
+    };
+}
+
 pub use self::barrier::{Barrier, BarrierWaitResult};
 pub use self::condvar::{Condvar, WaitTimeoutResult};
 pub use self::event::Event;
 pub use self::lazy_lock::LazyLock;
+pub use self::mapped::{MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard};
 pub use self::mutex::{Mutex, MutexGuard};
 pub use self::once::{Once, OnceState};
 pub use self::once_lock::OnceLock;

@@ -1,7 +1,7 @@
 //! The mutex: a lock, the value that it guards, and whether that was left half done.
 
 use super::mutex_core::MutexCore;
-use super::poison::{Before, Poison};
+use super::poisoning::{Before, Poison};
 use super::{LockResult, TryLockError, TryLockResult};
 use crate::clock::Instant;
 use crate::park::{Cancelled, Holder, Reason};
@@ -259,7 +259,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 #[must_use = "the mutex is given back when this is dropped"]
 pub struct MutexGuard<'a, T: ?Sized + 'a> {
     mutex: &'a Mutex<T>,
-    before: Before,
+    pub(super) before: Before,
     /// Not `Send`.
     _not_send: PhantomData<*const ()>,
 }
@@ -268,6 +268,11 @@ pub struct MutexGuard<'a, T: ?Sized + 'a> {
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// What gives the mutex back.
+    pub(super) fn parts(&self) -> (&'a RawMutex, &'a Poison) {
+        (&self.mutex.raw, &self.mutex.poison)
+    }
+
     /// Waits, by `wait`, with the mutex given back meanwhile, and gives a guard again.
     pub(super) fn apart<R>(
         self,

@@ -1,6 +1,6 @@
 //! The reader-writer lock.
 
-use super::poison::{Before, Poison};
+use super::poisoning::{Before, Poison};
 use super::rwlock_core::{Access, RwLockCore};
 use super::{LockResult, TryLockError, TryLockResult};
 use crate::clock::Instant;
@@ -11,6 +11,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
 use core::time::Duration;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
@@ -36,11 +37,56 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 /// As std's: only a writer's guard that is dropped by a panic poisons it. As with [`Mutex`](super::Mutex), neither a kill nor the
 /// end of a [`timeout`](crate::time::timeout) does.
 pub struct RwLock<T: ?Sized> {
+    raw: RawRwLock,
+    value: UnsafeCell<T>,
+}
+
+/// All of a lock but the value.
+pub(super) struct RawRwLock {
     core: RwLockCore,
     /// The writer.
     holder: Holder,
     poison: Poison,
-    value: UnsafeCell<T>,
+}
+
+impl RawRwLock {
+    const fn new() -> RawRwLock {
+        RawRwLock { core: RwLockCore::new(), holder: Holder::nobody(), poison: Poison::new() }
+    }
+
+    /// Waits for the lock; false if `deadline` came first. Unwinds if it was cancelled.
+    #[inline]
+    fn lock(&self, access: Access, deadline: Option<Instant>) -> bool {
+        let address = core::ptr::from_ref(self).addr();
+        let reason = match access {
+            Access::Read => Reason::Read(address, &self.holder),
+            Access::Write => Reason::Write(address, &self.holder),
+        };
+        scheduler::checkpoint()
+            .and_then(|()| self.core.lock(access, reason, deadline))
+            .unwrap_or_else(|cancelled| cancelled.raise())
+    }
+
+    /// A reader's guard is dropped.
+    #[inline]
+    pub(super) fn end_read(&self) {
+        self.core.unlock(Access::Read);
+    }
+
+    /// A writer's guard is dropped, which was made when it was as `before` says.
+    #[inline]
+    pub(super) fn end_write(&self, before: Before) {
+        self.poison.leave(before);
+        self.holder.clear();
+        self.core.unlock(Access::Write);
+    }
+
+    /// A writer's guard, as above, becomes a reader's.
+    fn downgrade(&self, before: Before) {
+        self.poison.leave(before);
+        self.holder.clear();
+        self.core.downgrade();
+    }
 }
 
 // SAFETY: the lock owns the value, so it may go where the value may.
@@ -57,12 +103,7 @@ impl<T> RwLock<T> {
     #[inline]
     #[must_use]
     pub const fn new(value: T) -> RwLock<T> {
-        RwLock {
-            core: RwLockCore::new(),
-            holder: Holder::nobody(),
-            poison: Poison::new(),
-            value: UnsafeCell::new(value),
-        }
+        RwLock { raw: RawRwLock::new(), value: UnsafeCell::new(value) }
     }
 
     /// The value.
@@ -71,7 +112,7 @@ impl<T> RwLock<T> {
     ///
     /// If the lock is poisoned; the error holds the value.
     pub fn into_inner(self) -> LockResult<T> {
-        self.poison.wrap(self.value.into_inner())
+        self.raw.poison.wrap(self.value.into_inner())
     }
 }
 
@@ -87,7 +128,7 @@ impl<T: ?Sized> RwLock<T> {
     /// A kill or an enclosing [`timeout`](crate::time::timeout) ends the wait and unwinds, without the lock.
     #[inline]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        self.lock(Access::Read, None);
+        self.raw.lock(Access::Read, None);
         self.reader()
     }
 
@@ -101,7 +142,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// As [`RwLock::read`].
     pub fn read_timeout(&self, timeout: Duration) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        let read = self.lock(Access::Read, Instant::now().checked_add(timeout));
+        let read = self.raw.lock(Access::Read, Instant::now().checked_add(timeout));
         if read { Ok(self.reader()?) } else { Err(TryLockError::WouldBlock) }
     }
 
@@ -112,7 +153,7 @@ impl<T: ?Sized> RwLock<T> {
     /// `WouldBlock` if one has, or somebody does; `Poisoned` if the lock is poisoned, with the guard.
     #[inline]
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        if self.core.try_lock(Access::Read) { Ok(self.reader()?) } else { Err(TryLockError::WouldBlock) }
+        if self.raw.core.try_lock(Access::Read) { Ok(self.reader()?) } else { Err(TryLockError::WouldBlock) }
     }
 
     /// Waits until nobody else has the lock, and has it alone until the guard is dropped.
@@ -128,7 +169,7 @@ impl<T: ?Sized> RwLock<T> {
     /// As [`RwLock::read`].
     #[inline]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
-        self.lock(Access::Write, None);
+        self.raw.lock(Access::Write, None);
         self.writer()
     }
 
@@ -142,7 +183,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// As [`RwLock::read`].
     pub fn write_timeout(&self, timeout: Duration) -> TryLockResult<RwLockWriteGuard<'_, T>> {
-        let written = self.lock(Access::Write, Instant::now().checked_add(timeout));
+        let written = self.raw.lock(Access::Write, Instant::now().checked_add(timeout));
         if written { Ok(self.writer()?) } else { Err(TryLockError::WouldBlock) }
     }
 
@@ -153,19 +194,19 @@ impl<T: ?Sized> RwLock<T> {
     /// `WouldBlock` if somebody has; `Poisoned` if the lock is poisoned, with the guard.
     #[inline]
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
-        if self.core.try_lock(Access::Write) { Ok(self.writer()?) } else { Err(TryLockError::WouldBlock) }
+        if self.raw.core.try_lock(Access::Write) { Ok(self.writer()?) } else { Err(TryLockError::WouldBlock) }
     }
 
     /// Whether a panic has poisoned the lock. Never waits.
     #[inline]
     pub fn is_poisoned(&self) -> bool {
-        self.poison.is_set()
+        self.raw.poison.is_set()
     }
 
     /// Makes the lock one that is not poisoned: the value is in order again. Never waits.
     #[inline]
     pub fn clear_poison(&self) {
-        self.poison.clear();
+        self.raw.poison.clear();
     }
 
     /// The value. Never waits: nobody else can have it.
@@ -174,33 +215,25 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// If the lock is poisoned; the error holds the reference.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
-        self.poison.wrap(self.value.get_mut())
-    }
-
-    /// Waits for `core`; false if `deadline` came first. Unwinds if it was cancelled.
-    #[inline]
-    fn lock(&self, access: Access, deadline: Option<Instant>) -> bool {
-        let address = core::ptr::from_ref(&self.core).addr();
-        let reason = match access {
-            Access::Read => Reason::Read(address, &self.holder),
-            Access::Write => Reason::Write(address, &self.holder),
-        };
-        scheduler::checkpoint()
-            .and_then(|()| self.core.lock(access, reason, deadline))
-            .unwrap_or_else(|cancelled| cancelled.raise())
+        self.raw.poison.wrap(self.value.get_mut())
     }
 
     /// The guard of the caller, who reads now.
     #[inline]
     fn reader(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        self.poison.wrap(RwLockReadGuard { lock: self, _not_send: PhantomData })
+        self.raw.poison.wrap(RwLockReadGuard { raw: &self.raw, value: self.pointer() })
     }
 
     /// The guard of the caller, who has the lock alone now.
     #[inline]
     fn writer(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
-        self.holder.name();
-        self.poison.wrap(RwLockWriteGuard { lock: self, before: Poison::enter(), _not_send: PhantomData })
+        self.raw.holder.name();
+        self.raw.poison.wrap(RwLockWriteGuard { lock: self, before: Poison::enter(), _not_send: PhantomData })
+    }
+
+    fn pointer(&self) -> NonNull<T> {
+        // SAFETY: the pointer of a cell that is there is not null.
+        unsafe { NonNull::new_unchecked(self.value.get()) }
     }
 }
 
@@ -231,16 +264,17 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
 /// A [`RwLock`] that is read; dropping it ends that. It stays on its OS thread, as std's.
 #[must_use = "the lock is given back when this is dropped"]
 pub struct RwLockReadGuard<'a, T: ?Sized + 'a> {
-    lock: &'a RwLock<T>,
-    /// Not `Send`, and safe to be seen after a panic if the value is, as std's.
-    _not_send: PhantomData<*const T>,
+    pub(super) raw: &'a RawRwLock,
+    /// The value: a pointer, since it is no longer lent when the guard has been dropped, while that is still an argument of the
+    /// drop. Not `Send`.
+    pub(super) value: NonNull<T>,
 }
 
 /// A [`RwLock`] that one has alone; dropping it gives it back. It stays on its OS thread, as std's.
 #[must_use = "the lock is given back when this is dropped"]
 pub struct RwLockWriteGuard<'a, T: ?Sized + 'a> {
     lock: &'a RwLock<T>,
-    before: Before,
+    pub(super) before: Before,
     /// Not `Send`.
     _not_send: PhantomData<*const ()>,
 }
@@ -263,11 +297,14 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// ```
     pub fn downgrade(s: Self) -> RwLockReadGuard<'a, T> {
         let writer = ManuallyDrop::new(s);
-        let lock = writer.lock;
-        lock.poison.leave(writer.before);
-        lock.holder.clear();
-        lock.core.downgrade();
-        RwLockReadGuard { lock, _not_send: PhantomData }
+        let (raw, value) = writer.parts();
+        raw.downgrade(writer.before);
+        RwLockReadGuard { raw, value }
+    }
+
+    /// What gives the lock back, and where the value is, which is the guard's as long as that is not used.
+    pub(super) fn parts(&self) -> (&'a RawRwLock, NonNull<T>) {
+        (&self.lock.raw, self.lock.pointer())
     }
 }
 
@@ -276,8 +313,9 @@ impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: while a reader's guard is there no writer's is, and others lend the value only as this one does.
-        unsafe { &*self.lock.value.get() }
+        // SAFETY: the lock is borrowed, so the value is there; while a reader's guard is there no writer's is, and others lend the
+        // value only as this one does.
+        unsafe { self.value.as_ref() }
     }
 }
 
@@ -302,16 +340,14 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.core.unlock(Access::Read);
+        self.raw.end_read();
     }
 }
 
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.poison.leave(self.before);
-        self.lock.holder.clear();
-        self.lock.core.unlock(Access::Write);
+        self.lock.raw.end_write(self.before);
     }
 }
 
