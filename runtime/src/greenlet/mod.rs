@@ -52,6 +52,9 @@ mod trace;
 pub use self::error::{SetBodyError, SetParentError, SwitchError};
 pub use self::trace::{Event, Kind, TraceFn, settrace};
 
+#[cfg(test)]
+mod tests;
+
 use self::family::{Family, Refusal};
 use self::mailbox::Mail;
 use self::node::{NoStart, Node};
