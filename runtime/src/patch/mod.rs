@@ -75,15 +75,38 @@ use std::sync::Once;
 pub enum Group {
     /// `nanosleep`, `clock_nanosleep`, `usleep`, `sleep`.
     Sleep,
-    /// The calls on sockets, and `poll`.
+    /// The calls on sockets.
     Net,
-    /// `getaddrinfo`: names are looked up on the offload pool.
+    /// Waiting for descriptors to be ready: `poll`, `select`, `epoll_wait` and their kin.
+    Poll,
+    /// Reading and writing what is neither a socket nor a file: pipes, eventfds, terminals.
+    Pipe,
+    /// What locks are made of: `syscall(SYS_futex)`, and the locks of pthreads.
+    Futex,
+    /// Waiting for child processes.
+    Process,
+    /// Looking up names, on the offload pool.
     Dns,
+    /// Waiting for the lock of a file.
+    FileLock,
+    /// Reading, writing and syncing regular files, on the offload pool. Not among those that [`all`] activates: a file answers
+    /// soon, and a call on the pool costs more than most of them take.
+    File,
 }
 
 impl Group {
     /// All groups.
-    pub const ALL: [Group; 3] = [Group::Sleep, Group::Net, Group::Dns];
+    pub const ALL: [Group; 9] = [
+        Group::Sleep,
+        Group::Net,
+        Group::Poll,
+        Group::Pipe,
+        Group::Futex,
+        Group::Process,
+        Group::Dns,
+        Group::FileLock,
+        Group::File,
+    ];
 
     fn bit(self) -> u32 {
         1 << self as u32
@@ -93,7 +116,7 @@ impl Group {
 /// The bits of the groups that are active.
 static ACTIVE: AtomicU32 = AtomicU32::new(0);
 
-/// Activates every group of shims, for the whole process and for good. Calling it again does nothing.
+/// Activates every group of shims but [`Group::File`], for the whole process and for good. Calling it again does nothing.
 ///
 /// Never waits, and may be called anywhere: a call that is already blocked stays so.
 ///
@@ -109,7 +132,7 @@ static ACTIVE: AtomicU32 = AtomicU32::new(0);
 /// assert!(start.elapsed() < std::time::Duration::from_secs(5));
 /// ```
 pub fn all() {
-    for group in Group::ALL {
+    for group in Group::ALL.into_iter().filter(|group| *group != Group::File) {
         self::group(group);
     }
 }

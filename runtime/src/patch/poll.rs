@@ -1,4 +1,4 @@
-//! The group `net`: `poll` and `ppoll`.
+//! The group `poll`: `poll` and `ppoll`.
 //!
 //! One descriptor that is waited for in one direction goes straight to the reactor. For all else the descriptors are put into an epoll
 //! instance of the call's own, and the reactor waits for that: an epoll instance is readable while one of its descriptors is ready.
@@ -67,7 +67,7 @@ unsafe fn poll_green(entries: *mut pollfd, count: nfds_t, limit: Option<Duration
     if limit == Some(Duration::ZERO) {
         return None;
     }
-    on_green(Group::Net, |worker| {
+    on_green(Group::Poll, |worker| {
         let entries = match usize::try_from(count).ok()? {
             0 => &mut [],
             _ if entries.is_null() => return None,

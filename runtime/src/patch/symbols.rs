@@ -8,7 +8,7 @@ use core::fmt;
 #[derive(Clone, Copy)]
 pub struct Symbol {
     name: &'static CStr,
-    group: Group,
+    groups: &'static [Group],
     shim: *const c_void,
 }
 
@@ -19,29 +19,29 @@ unsafe impl Sync for Symbol {}
 
 /// Every shim; the one list of them.
 pub(super) static TABLE: &[Symbol] = &[
-    Symbol::new(c"nanosleep", Group::Sleep, sleep::nanosleep as *const c_void),
-    Symbol::new(c"clock_nanosleep", Group::Sleep, sleep::clock_nanosleep as *const c_void),
-    Symbol::new(c"usleep", Group::Sleep, sleep::usleep as *const c_void),
-    Symbol::new(c"sleep", Group::Sleep, sleep::sleep as *const c_void),
-    Symbol::new(c"recv", Group::Net, transfer::recv as *const c_void),
-    Symbol::new(c"recvfrom", Group::Net, transfer::recvfrom as *const c_void),
-    Symbol::new(c"recvmsg", Group::Net, transfer::recvmsg as *const c_void),
-    Symbol::new(c"send", Group::Net, transfer::send as *const c_void),
-    Symbol::new(c"sendto", Group::Net, transfer::sendto as *const c_void),
-    Symbol::new(c"sendmsg", Group::Net, transfer::sendmsg as *const c_void),
-    Symbol::new(c"read", Group::Net, transfer::read as *const c_void),
-    Symbol::new(c"readv", Group::Net, transfer::readv as *const c_void),
-    Symbol::new(c"write", Group::Net, transfer::write as *const c_void),
-    Symbol::new(c"writev", Group::Net, transfer::writev as *const c_void),
-    Symbol::new(c"sendfile", Group::Net, sendfile::sendfile as *const c_void),
-    Symbol::new(c"sendfile64", Group::Net, sendfile::sendfile64 as *const c_void),
-    Symbol::new(c"accept", Group::Net, connect::accept as *const c_void),
-    Symbol::new(c"accept4", Group::Net, connect::accept4 as *const c_void),
-    Symbol::new(c"connect", Group::Net, connect::connect as *const c_void),
-    Symbol::new(c"close", Group::Net, connect::close as *const c_void),
-    Symbol::new(c"poll", Group::Net, poll::poll as *const c_void),
-    Symbol::new(c"ppoll", Group::Net, poll::ppoll as *const c_void),
-    Symbol::new(c"getaddrinfo", Group::Dns, names::getaddrinfo as *const c_void),
+    Symbol::new(c"nanosleep", &[Group::Sleep], sleep::nanosleep as *const c_void),
+    Symbol::new(c"clock_nanosleep", &[Group::Sleep], sleep::clock_nanosleep as *const c_void),
+    Symbol::new(c"usleep", &[Group::Sleep], sleep::usleep as *const c_void),
+    Symbol::new(c"sleep", &[Group::Sleep], sleep::sleep as *const c_void),
+    Symbol::new(c"recv", &[Group::Net], transfer::recv as *const c_void),
+    Symbol::new(c"recvfrom", &[Group::Net], transfer::recvfrom as *const c_void),
+    Symbol::new(c"recvmsg", &[Group::Net], transfer::recvmsg as *const c_void),
+    Symbol::new(c"send", &[Group::Net], transfer::send as *const c_void),
+    Symbol::new(c"sendto", &[Group::Net], transfer::sendto as *const c_void),
+    Symbol::new(c"sendmsg", &[Group::Net], transfer::sendmsg as *const c_void),
+    Symbol::new(c"read", &[Group::Net, Group::Pipe, Group::File], transfer::read as *const c_void),
+    Symbol::new(c"readv", &[Group::Net, Group::Pipe, Group::File], transfer::readv as *const c_void),
+    Symbol::new(c"write", &[Group::Net, Group::Pipe, Group::File], transfer::write as *const c_void),
+    Symbol::new(c"writev", &[Group::Net, Group::Pipe, Group::File], transfer::writev as *const c_void),
+    Symbol::new(c"sendfile", &[Group::Net], sendfile::sendfile as *const c_void),
+    Symbol::new(c"sendfile64", &[Group::Net], sendfile::sendfile64 as *const c_void),
+    Symbol::new(c"accept", &[Group::Net], connect::accept as *const c_void),
+    Symbol::new(c"accept4", &[Group::Net], connect::accept4 as *const c_void),
+    Symbol::new(c"connect", &[Group::Net], connect::connect as *const c_void),
+    Symbol::new(c"close", &[Group::Net], connect::close as *const c_void),
+    Symbol::new(c"poll", &[Group::Poll], poll::poll as *const c_void),
+    Symbol::new(c"ppoll", &[Group::Poll], poll::ppoll as *const c_void),
+    Symbol::new(c"getaddrinfo", &[Group::Dns], names::getaddrinfo as *const c_void),
 ];
 
 /// The functions of libc that are defined here.
@@ -56,8 +56,8 @@ pub fn symbols() -> &'static [Symbol] {
 }
 
 impl Symbol {
-    const fn new(name: &'static CStr, group: Group, shim: *const c_void) -> Symbol {
-        Symbol { name, group, shim }
+    const fn new(name: &'static CStr, groups: &'static [Group], shim: *const c_void) -> Symbol {
+        Symbol { name, groups, shim }
     }
 
     /// Its name in libc.
@@ -66,10 +66,10 @@ impl Symbol {
         self.name.to_str().unwrap_or_default()
     }
 
-    /// The group with which it is activated.
+    /// The groups with which it is activated: several when it depends on what it is called for, as with `read`.
     #[must_use]
-    pub fn group(&self) -> Group {
-        self.group
+    pub fn groups(&self) -> &'static [Group] {
+        self.groups
     }
 
     /// Whether the dynamic linker gives this shim to those that ask for the function by its name: every shared library does,
@@ -84,6 +84,6 @@ impl Symbol {
 
 impl fmt::Debug for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Symbol").field("name", &self.name()).field("group", &self.group).finish()
+        f.debug_struct("Symbol").field("name", &self.name()).field("groups", &self.groups).finish()
     }
 }
