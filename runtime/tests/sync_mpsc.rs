@@ -347,6 +347,79 @@ fn who_is_late_gets_what_was_given_at_the_last_moment() {
     });
 }
 
+/// The other end goes, and whoever waits is killed or late before it has run, or the other way round.
+#[test]
+fn an_end_that_goes_and_a_kill_or_a_deadline_at_once() {
+    const SECOND: Duration = Duration::from_secs(1);
+    check_with(Builder::new().clock(FakeClock::new()), |runtime| {
+        runtime.run(|| {
+            for kill_first in [true, false] {
+                // A sender that waits, and the receiver goes: the message is dropped once, with the sender.
+                let there_are = Rc::new(Cell::new(0));
+                let (sender, receiver) = sync_channel(0);
+                let message = Counted::new(1, &there_are);
+                let killed = osier::spawn_local(move || {
+                    let sent = sender.send(message);
+                    assert!(sent.is_err());
+                    osier::thread::park();
+                });
+                osier::yield_now();
+                if kill_first {
+                    killed.kill();
+                    drop(receiver);
+                } else {
+                    drop(receiver);
+                    killed.kill();
+                }
+                killed.join().unwrap_err();
+                assert_eq!(there_are.get(), 0);
+
+                // A receiver that waits, and the last sender goes, with and without a last message.
+                for last_message in [None, Some(5)] {
+                    let (sender, receiver) = channel();
+                    let receiver = Rc::new(receiver);
+                    let theirs = receiver.clone();
+                    let killed = osier::spawn_local(move || {
+                        let received = theirs.recv().ok();
+                        assert_eq!(received, last_message);
+                        osier::thread::park();
+                    });
+                    osier::yield_now();
+                    if kill_first {
+                        killed.kill();
+                    }
+                    last_message.into_iter().for_each(|message| sender.send(message).unwrap());
+                    drop(sender);
+                    killed.kill();
+                    killed.join().unwrap_err();
+                    let left = last_message.filter(|_| kill_first);
+                    assert_eq!(receiver.recv().ok(), left);
+                    assert_eq!(receiver.recv(), Err(RecvError));
+                }
+            }
+            // The last sender goes at the last moment, with and without a last message.
+            for last_message in [None, Some(6)] {
+                let (sender, receiver) = channel();
+                osier::spawn_local(move || {
+                    osier::sleep(SECOND);
+                    last_message.into_iter().for_each(|message| sender.send(message).unwrap());
+                });
+                let late = osier::spawn_local(move || (receiver.recv_timeout(SECOND), receiver.recv()));
+                let gone = Err(RecvTimeoutError::Disconnected);
+                assert_eq!(late.join().unwrap(), (last_message.map_or(gone, Ok), Err(RecvError)));
+            }
+            // The receiver goes at the last moment.
+            let (sender, receiver) = sync_channel(0);
+            osier::spawn_local(move || {
+                osier::sleep(SECOND);
+                drop(receiver);
+            });
+            let late = osier::spawn_local(move || sender.send_timeout(7, SECOND));
+            assert_eq!(late.join().unwrap(), Err(SendTimeoutError::Disconnected(7)));
+        });
+    });
+}
+
 #[test]
 fn many_sends_in_a_row_let_others_run_and_tries_do_not() {
     check(|| {
