@@ -40,7 +40,7 @@ fn serve() -> Result<(), String> {
         }
         if let Ok(signal) = signals.wait() {
             // What a shell calls the end by this signal.
-            std::process::exit(128 + signal.as_raw());
+            osier::process::exit(128 + signal.as_raw());
         }
     };
     server.run(stop, |line| eprintln!("server: {line}")).map_err(|error| format!("cannot accept: {error}"))
