@@ -36,6 +36,8 @@ pub(crate) struct Entry {
     /// The family of greenlets; empty until one is made.
     owner: OnceCell<Rc<dyn Family>>,
     freeze: Cell<Freeze>,
+    /// How many of its greenlets and generators unwind because they were told to end: nothing has failed there.
+    exits: Cell<usize>,
     /// What must be unwound when the entry ends, by number: the newest goes first.
     residents: RefCell<BTreeMap<u64, Rc<dyn Resident>>>,
 }
@@ -95,6 +97,7 @@ fn enclose<R>(outer: *const Entry, body: impl FnOnce() -> R) -> std::thread::Res
         outer,
         owner: OnceCell::new(),
         freeze: Cell::new(Freeze::No),
+        exits: Cell::new(0),
         residents: RefCell::new(BTreeMap::new()),
     };
     running::shut();
@@ -157,6 +160,19 @@ pub(crate) fn current<'a>() -> Option<&'a Entry> {
     unsafe { current_address().as_ref() }
 }
 
+/// Whether the running code, or what it runs inside of, unwinds because a greenlet or generator was told to end.
+pub(crate) fn exits() -> bool {
+    let mut entry = current();
+    while let Some(this) = entry {
+        if this.exits.get() > 0 {
+            return true;
+        }
+        // SAFETY: as in `enclosing`.
+        entry = unsafe { this.outer.as_ref() };
+    }
+    false
+}
+
 /// The entry at `address` if it is the current one or around it.
 pub(crate) fn enclosing<'a>(address: *const Entry) -> Option<&'a Entry> {
     let mut entry = current();
@@ -202,6 +218,16 @@ impl Entry {
         let _thaw = Thaw(self, self.freeze.replace(freeze));
         running::shut();
         f()
+    }
+
+    /// One of its greenlets or generators is told to end, and unwinds.
+    pub(crate) fn exit_begins(&self) {
+        self.exits.set(self.exits.get() + 1);
+    }
+
+    /// It has ended, or goes on all the same.
+    pub(crate) fn exit_ends(&self) {
+        self.exits.set(self.exits.get() - 1);
     }
 
     /// Takes in what must be unwound at the end.

@@ -5,8 +5,10 @@
 //!
 //! Owns a count for each thread, green or OS: how many such unwindings it is in. It is raised when one begins, and lowered
 //! when its [`Orderly`] is dropped, which the payload holds: so when whoever catches the payload drops it. While it is kept
-//! the thread counts as being in it, since it may be resumed.
+//! the thread counts as being in it, since it may be resumed. Greenlets and generators, whose payloads are the user's, count in
+//! their entry instead, from the raising of the payload until their stack has ended or is left.
 
+use crate::entry;
 use crate::park::Unparker;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,5 +56,5 @@ pub(crate) fn by_failure() -> bool {
 
 #[cold]
 fn is_orderly() -> bool {
-    count(&Unparker::current()).0.load(Ordering::Relaxed) != 0
+    count(&Unparker::current()).0.load(Ordering::Relaxed) != 0 || entry::exits()
 }

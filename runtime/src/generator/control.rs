@@ -242,6 +242,19 @@ impl<Y: 'static, S: 'static, R: 'static> Control<Y, S, R> {
         drop(fiber);
     }
 
+    /// Raises a [`GeneratorExit`] in a suspended one, and runs it until it yields or ends. Its home must be around.
+    #[cold]
+    pub(super) fn exit(&self) {
+        let entry = entry::current();
+        if let Some(entry) = entry {
+            entry.exit_begins();
+        }
+        self.resume(Sent::Throw(Box::new(GeneratorExit)));
+        if let Some(entry) = entry {
+            entry.exit_ends();
+        }
+    }
+
     /// Asks a suspended one to end; what it yields, returns or raises instead is dropped. Its home must be around.
     #[cold]
     pub(super) fn unwind(&self) {
@@ -251,7 +264,7 @@ impl<Y: 'static, S: 'static, R: 'static> Control<Y, S, R> {
             return;
         }
         self.attempts.set(self.attempts.get() + 1);
-        self.resume(Sent::Throw(Box::new(GeneratorExit)));
+        self.exit();
         if self.stage.get() == Stage::Suspended {
             entry::quietly(|| drop(self.mail.yielded.take()));
         } else if let Err(panic) = self.finish() {

@@ -188,7 +188,7 @@ impl<Y: 'static, S: 'static, R: 'static> Generator<Y, S, R> {
                     return Err(CloseError::Unwinding);
                 }
                 self.control.start_or_check();
-                self.control.resume(Sent::Throw(Box::new(GeneratorExit)));
+                self.control.exit();
                 if self.control.stage.get() == Stage::Suspended {
                     drop(self.control.mail.yielded.take());
                     return Err(CloseError::Ignored);

@@ -51,6 +51,8 @@ pub(super) struct Node<T: 'static> {
     pub(super) beneath: Cell<bool>,
     /// How often it was asked to end; see [`MAX_ATTEMPTS`].
     pub(super) attempts: Cell<u8>,
+    /// It unwinds because of a [`GreenletExit`], which its entry counts.
+    exits: Cell<bool>,
 }
 
 /// Why a pending greenlet cannot start.
@@ -79,6 +81,7 @@ impl<T: 'static> Node<T> {
             stack_size,
             beneath: Cell::new(false),
             attempts: Cell::new(0),
+            exits: Cell::new(false),
         }
     }
 
@@ -136,6 +139,7 @@ impl<T: 'static> Node<T> {
             // when that greenlet last stopped being the one that runs (invariant 4), and is cleared when it ends.
             unsafe { limits::inherit(self.origin.outer(), body) }
         }));
+        self.exit_ends();
         self.mail.put(match result {
             Ok(mail) => mail,
             Err(panic) if panic.is::<GreenletExit>() => Mail::Exit,
@@ -227,10 +231,29 @@ impl<T: 'static> Node<T> {
             }
         }
         match mail {
-            Mail::Throw(payload) => resume_unwind(payload),
+            Mail::Throw(payload) => {
+                // The main one's stack does not end, so nobody would note that.
+                if payload.is::<GreenletExit>()
+                    && self.suspender().is_some()
+                    && let Some(entry) = self.family.entry()
+                    && !self.exits.replace(true)
+                {
+                    entry.exit_begins();
+                }
+                resume_unwind(payload)
+            }
             Mail::Exit => Err(GreenletExit),
             Mail::Value(value) => Ok(value),
             Mail::Empty => unreachable!("a greenlet was resumed with nothing to receive"),
+        }
+    }
+
+    /// Its stack has ended, or was left by one who has caught the `GreenletExit`.
+    fn exit_ends(&self) {
+        if self.exits.replace(false)
+            && let Some(entry) = self.family.entry()
+        {
+            entry.exit_ends();
         }
     }
 
@@ -311,6 +334,7 @@ impl<T: 'static> Node<T> {
             limits::replace(limits);
         };
         home.make_current(|| home.freeze(Freeze::Victim, || panic_count::lend(resume)));
+        self.exit_ends();
         family.left.set(self.number);
         family.current.set_greenlet(ptr::from_ref(current).cast());
         family.settling.set(settling);
