@@ -175,4 +175,279 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         mistake: "core::mem::forget(permit);
             return outcome.map(|_| None);",
     },
+    Mutant {
+        name: "mutex_publishes_nothing",
+        source: "sync/mutex_core",
+        model: "mutex",
+        original: "self.state.compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed)",
+        mistake: "self.state.compare_exchange(LOCKED, 0, Ordering::Relaxed, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "mutex_sees_nothing",
+        source: "sync/mutex_core",
+        model: "mutex",
+        original: "self.state.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed)",
+        mistake: "self.state.compare_exchange(0, LOCKED, Ordering::Relaxed, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "unlock_for_a_woken_one_publishes_nothing",
+        source: "sync/mutex_core",
+        model: "mutex",
+        original: "self.state.store(WAITERS | WOKEN, Ordering::Release);",
+        mistake: "self.state.store(WAITERS | WOKEN, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "unlock_wakes_nobody",
+        source: "sync/mutex_core",
+        model: "mutex",
+        original: "drop(waiters);
+        if let Some(next) = next {
+            next.unpark();
+        }
+    }
+}
+
+/// Marks",
+        mistake: "drop((waiters, next));
+    }
+}
+
+/// Marks",
+    },
+    Mutant {
+        name: "barging_is_not_noticed",
+        source: "sync/mutex_core",
+        model: "mutex",
+        original: "if self.take_woken() {",
+        mistake: "self.take_woken();
+            if true {",
+    },
+    Mutant {
+        name: "killed_owner_keeps_the_lock",
+        source: "sync/mutex_core",
+        model: "mutex_kill",
+        original: "return ended.map(|_| true).inspect_err(|_| self.unlock());",
+        mistake: "return ended.map(|_| true);",
+    },
+    Mutant {
+        name: "killed_waiter_keeps_the_wake_up",
+        source: "sync/mutex_core",
+        model: "mutex_kill",
+        original: "Some(first) if woken => next = wake(first),",
+        mistake: "Some(first) if woken => next = wake(first).filter(|_| false),",
+    },
+    Mutant {
+        name: "late_waiter_has_the_lock",
+        source: "sync/mutex_core",
+        model: "mutex_timeout",
+        original: "return ended.map(|_| false);",
+        mistake: "return ended.map(|_| true);",
+    },
+    Mutant {
+        name: "late_waiter_keeps_the_wake_up",
+        source: "sync/mutex_core",
+        model: "mutex_timeout",
+        original: "Some(first) if woken => next = wake(first),",
+        mistake: "Some(first) if woken => next = wake(first).filter(|_| false),",
+    },
+    Mutant {
+        name: "unlocked_before_it_waits",
+        source: "sync/condvar_core",
+        model: "condvar",
+        original: "let (ticket, round) = {",
+        mistake: "mutex.unlock();
+        let (ticket, round) = {",
+    },
+    Mutant {
+        name: "killed_one_keeps_the_notification",
+        source: "sync/condvar_core",
+        model: "condvar",
+        original: "if locked.is_err() && ended != Ok(Wake::Deadline) {",
+        mistake: "if false {",
+    },
+    Mutant {
+        name: "late_one_stays_in_the_queue",
+        source: "sync/condvar_core",
+        model: "condvar_timeout",
+        original: "} else if state.waiters.remove(ticket) {",
+        mistake: "} else if state.waiters.contains(ticket) {",
+    },
+    Mutant {
+        name: "last_sender_tells_nobody",
+        source: "sync/channel",
+        model: "channel_close",
+        original: "state.senders -= 1;
+        let left = state.left_waiting();",
+        mistake: "state.senders -= 1;
+        let left: Vec<Unparker> = Vec::new();",
+    },
+    Mutant {
+        name: "it_is_over_while_a_message_is_promised",
+        source: "sync/channel",
+        model: "channel_kill",
+        original: "self.senders == 0 && self.messages.is_empty()",
+        mistake: "self.senders == 0",
+    },
+    Mutant {
+        name: "receiver_is_over_at_once",
+        source: "sync/channel",
+        model: "channel_close",
+        original: "if self.free() > 0
+            && let Some(message) = self.pop()",
+        mistake: "if self.free() > 0
+            && self.senders > 0
+            && let Some(message) = self.pop()",
+    },
+    Mutant {
+        name: "senders_are_not_told_of_the_end",
+        source: "sync/channel",
+        model: "channel_hang_up",
+        original: "waiting.iter().for_each(Unparker::unpark);",
+        mistake: "drop(waiting);",
+    },
+    Mutant {
+        name: "message_is_left_in_the_queue",
+        source: "sync/channel",
+        model: "channel_hang_up",
+        original: "let messages = core::mem::take(&mut state.messages);",
+        mistake: "core::mem::forget(core::mem::take(&mut state.messages));
+        let messages = String::new();",
+    },
+    Mutant {
+        name: "killed_receiver_keeps_the_message",
+        source: "sync/channel",
+        model: "channel_kill",
+        original: "let next = if chosen { state.decline_promised() } else { None };",
+        mistake: "let next = None;",
+    },
+    Mutant {
+        name: "killed_receiver_stays_in_the_queue",
+        source: "sync/channel",
+        model: "channel_kill",
+        original: "let chosen = !state.waiting_receivers.remove(ticket);",
+        mistake: "let chosen = !state.waiting_receivers.contains(ticket);",
+    },
+    Mutant {
+        name: "late_receiver_leaves_what_was_sent_to_it",
+        source: "sync/channel",
+        model: "channel_rendezvous",
+        original: "Ok(_) if chosen => {",
+        mistake: "Ok(Wake::Unparked) if chosen => {",
+    },
+    Mutant {
+        name: "late_sender_leaves_its_message",
+        source: "sync/channel",
+        model: "channel_rendezvous",
+        original: "(Ok(_), Some(message)) => Err(Unsent::Late(message)),",
+        mistake: "(Ok(_), Some(_)) => Ok(()),",
+    },
+    Mutant {
+        name: "any_wake_up_is_a_message",
+        source: "sync/channel",
+        model: "oneshot",
+        original: "&& state.waiting_receivers.contains(ticket) {",
+        mistake: "&& false {",
+    },
+    Mutant {
+        name: "the_end_hides_the_message",
+        source: "sync/channel",
+        model: "oneshot",
+        original: "Ok(_) if chosen => {",
+        mistake: "Ok(_) if chosen && state.senders > 0 => {",
+    },
+    Mutant {
+        name: "end_wakes_nobody",
+        source: "sync/once_core",
+        model: "once",
+        original: "waiters.pop_all()",
+        mistake: "Vec::<Unparker>::new()",
+    },
+    Mutant {
+        name: "happening_publishes_nothing",
+        source: "sync/once_core",
+        model: "once",
+        original: "self.state.store(state, Ordering::Release);",
+        mistake: "self.state.store(state, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "two_are_at_it",
+        source: "sync/once_core",
+        model: "once",
+        original: "RUNNING => None,",
+        mistake: "RUNNING => Some(Begin::Run { poisoned: false }),",
+    },
+    Mutant {
+        name: "reader_publishes_nothing",
+        source: "sync/rwlock_core",
+        model: "rwlock",
+        original: "self.state.fetch_sub(READER, Ordering::Release)",
+        mistake: "self.state.fetch_sub(READER, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "writer_publishes_nothing",
+        source: "sync/rwlock_core",
+        model: "rwlock",
+        original: "self.state.fetch_sub(WRITER, Ordering::Release)",
+        mistake: "self.state.fetch_sub(WRITER, Ordering::Relaxed)",
+    },
+    Mutant {
+        name: "late_writer_serves_nobody",
+        source: "sync/rwlock_core",
+        model: "rwlock_timeout",
+        original: "// Others may have waited for the sake of this one only.
+                self.serve();",
+        mistake: "",
+    },
+    Mutant {
+        name: "reader_comes_in_beside_a_writer",
+        source: "sync/rwlock_core",
+        model: "rwlock",
+        original: "(state & (WRITER | QUEUED) == 0).then_some(state + READER)",
+        mistake: "(state & QUEUED == 0).then_some(state + READER)",
+    },
+    Mutant {
+        name: "set_publishes_nothing",
+        source: "sync/event",
+        model: "event_set",
+        original: "self.set.store(true, Ordering::Release);",
+        mistake: "self.set.store(true, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "waiter_does_not_look_again",
+        source: "sync/event",
+        model: "event_set",
+        original: "            let mut waiters = lock(&self.waiters);
+            if self.is_set() {
+                return Ok(Wake::Unparked);
+            }",
+        mistake: "            let mut waiters = lock(&self.waiters);",
+    },
+    Mutant {
+        name: "last_member_wakes_nobody",
+        source: "sync/wait_group",
+        model: "wait_group_leave",
+        original: "while let Some(waiter) = state.waiters.pop() {",
+        mistake: "while let Some(waiter) = None::<Unparker> {",
+    },
+    Mutant {
+        name: "late_member_is_not_counted",
+        source: "sync/wait_group",
+        model: "wait_group_leave",
+        original: "state.members += usize::from(outcome == Ok(Wake::Deadline));",
+        mistake: "",
+    },
+    Mutant {
+        name: "barrier_lets_pass_who_is_woken",
+        source: "sync/barrier_core",
+        model: "barrier",
+        original: "if !waiters.contains(ticket) {",
+        mistake: "if true {",
+    },
+    Mutant {
+        name: "last_one_wakes_nobody",
+        source: "sync/barrier_core",
+        model: "barrier",
+        original: "all.iter().for_each(Unparker::unpark);",
+        mistake: "drop(all);",
+    },
 ];

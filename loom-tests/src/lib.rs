@@ -12,6 +12,12 @@
 //! 4. Add a file to `tests`, which is a process of its own: the shipped source [`holds`], and each mutant [`fails`] in the
 //!    assertion that is about its mistake. A model that checks nothing cannot pass.
 //!
+//! # Threads that wait
+//!
+//! Sources that wait do so through `crate::park`, as in the runtime; the one here makes each way in which a wait can end an action of
+//! some thread of the model: to unpark, to kill, to let the time pass. Whoever waits and nobody ends that is reported by loom: a
+//! mutant that loses a wake-up fails with [`FOR_EVER`].
+//!
 //! # Limits
 //!
 //! loom has no timed waits, five threads at most, and takes `SeqCst` loads and stores for weaker ones than they are. What a worker
@@ -20,6 +26,10 @@
 //! It remembers one access to each object, the last: a thread's load hides an earlier load of another thread from the writes that
 //! follow, and interleavings are left out. So spawn the thread that looks first and acts then, the worker, last; a mutant
 //! of an ordering that passes is a sign of this.
+//!
+//! A load never gives what is stored later, so that a reader gave a lock back too early shows only in loom's `UnsafeCell`, which knows
+//! who came before whom: [`RACE`]. What is made in a `const fn` is made at its first use, which the model makes before it
+//! spawns. A thread of a model cannot wait while it unwinds.
 //!
 //! The bound on preemptions is 2; `LOOM_MAX_PREEMPTIONS` sets another.
 
@@ -53,6 +63,9 @@ const ALONE: &str = "OSIER_LOOM_ALONE";
 
 /// What loom says when a thread waits that nobody will wake.
 pub const FOR_EVER: &str = "deadlock";
+
+/// What loom says when a thread looks at a cell that another one writes, and neither comes before the other.
+pub const RACE: &str = "Causality violation";
 
 /// Explores `model`.
 ///

@@ -24,11 +24,21 @@ pub(crate) enum Reason<'a> {
     Receive(usize),
     Event(usize),
     WaitGroup(usize),
+    Read(usize, &'a Holder),
+    Write(usize, &'a Holder),
+    Once(usize, &'a Holder),
+    Barrier(usize),
 }
 
 /// As the runtime's, which the report of a deadlock needs.
 #[derive(Debug)]
 pub(crate) struct Holder(());
+
+impl Holder {
+    pub(crate) const fn nobody() -> Holder {
+        Holder(())
+    }
+}
 
 /// As the runtime's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
