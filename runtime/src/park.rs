@@ -79,6 +79,8 @@ pub(crate) enum Reason<'a> {
     Offload,
     /// Permits of the semaphore at this address.
     Semaphore(usize),
+    /// The other workers, each of which is to say who is there.
+    RollCall,
     /// A place in the channel at this address, or a receiver.
     Send(usize),
     /// A message of the channel at this address.
@@ -143,6 +145,7 @@ impl fmt::Display for Reason<'_> {
             Reason::FileLock(fd) => write!(f, "waits for the lock of the file of descriptor {fd}"),
             Reason::Offload => write!(f, "waits for an offloaded call"),
             Reason::Semaphore(address) => write!(f, "waits for the semaphore at {address:#x}"),
+            Reason::RollCall => write!(f, "waits for the other workers to say who is there"),
             Reason::Send(address) => write!(f, "waits to send into the channel at {address:#x}"),
             Reason::Receive(address) => write!(f, "waits to receive from the channel at {address:#x}"),
             Reason::Event(address) => write!(f, "waits for the event at {address:#x}"),

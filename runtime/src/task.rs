@@ -32,6 +32,7 @@ use core::fmt;
 use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
+use std::borrow::Cow;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -59,6 +60,9 @@ impl fmt::Debug for ThreadId {
         f.debug_tuple("ThreadId").field(&self.0).finish()
     }
 }
+
+/// What the name of a green thread that was given none begins with, where it must have one; its id follows.
+pub(crate) const DEFAULT_NAME: &str = "green-thread-";
 
 /// What a green thread runs. It catches its own panics.
 pub(crate) type Body = Box<dyn FnOnce()>;
@@ -225,6 +229,14 @@ impl Task {
     #[inline]
     pub(crate) fn is_of(&self, worker: &Worker) -> bool {
         self.owner.is(Arc::as_ptr(worker.remote()))
+    }
+
+    /// The name that it was given, else a default.
+    pub(crate) fn display_name(&self) -> Cow<'_, str> {
+        match &self.attributes.name {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(format!("{DEFAULT_NAME}{}", self.id)),
+        }
     }
 
     /// What it shall run, which its worker takes as the first thing.

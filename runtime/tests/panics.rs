@@ -22,6 +22,6 @@ fn the_message_names_the_green_thread() {
     };
     assert_eq!((before.trim(), rest.len()), ("", 2), "{printed}");
     assert!(rest[0].starts_with("'baker' (") && rest[0].contains("no flour"), "{printed}");
-    assert!(rest[1].starts_with("'<unnamed>' (") && rest[1].contains("nor sugar"), "{printed}");
+    assert!(rest[1].starts_with("'green-thread-") && rest[1].contains("nor sugar"), "{printed}");
     assert!(rest[1].contains("outside"), "a panic elsewhere is announced as without us: {printed}");
 }

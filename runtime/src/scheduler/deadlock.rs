@@ -1,8 +1,7 @@
 //! The report that nobody can run any more.
 
 use crate::park::Reason;
-use crate::task::Task;
-use crate::task::ThreadId;
+use crate::task::{DEFAULT_NAME, Task, ThreadId};
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
@@ -41,8 +40,11 @@ impl Waiting {
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.as_deref().unwrap_or("<unnamed>");
-        write!(f, "green thread '{name}' ({}) {}", self.id.number(), self.reason)
+        let id = self.id.number();
+        match &self.name {
+            Some(name) => write!(f, "green thread '{name}' ({id}) {}", self.reason),
+            None => write!(f, "green thread '{DEFAULT_NAME}{id}' ({id}) {}", self.reason),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn install() {
             let nested = IN_HOOK.replace(true);
             with_worker(|worker| {
                 if let Some(task) = worker.and_then(|worker| worker.running()) {
-                    let name = task.attributes.name.as_deref().unwrap_or("<unnamed>");
+                    let name = task.display_name();
                     // The hook prints the name of the OS thread, which says little here.
                     let _ = writeln!(std::io::stderr(), "\nin green thread '{name}' ({}):", task.id);
                 }

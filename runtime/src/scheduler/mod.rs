@@ -13,6 +13,7 @@ mod others;
 mod owner;
 mod policy;
 mod remote;
+mod roll_call;
 mod run_queue;
 mod runtime;
 mod theft;
@@ -22,6 +23,7 @@ pub(crate) use self::crew::Crew;
 pub(crate) use self::hook::in_panic_hook;
 pub(crate) use self::owner::Owner;
 pub(crate) use self::remote::Remote;
+pub(crate) use self::roll_call::{call_roll, live};
 pub(crate) use self::worker::{Worker, drop_quietly};
 
 pub use self::builder::Builder;
@@ -33,7 +35,7 @@ pub use self::runtime::{Runtime, run};
 use crate::offload::Pool;
 use crate::park::Cancelled;
 use crate::stack::overflow;
-use crate::task::Task;
+use crate::task::{DEFAULT_NAME, Task};
 use core::cell::Cell;
 use core::ptr;
 use std::sync::Arc;
@@ -116,7 +118,13 @@ fn describe_running(limit: usize, write: &mut dyn FnMut(&[u8])) {
             write(b"a greenlet or generator on ");
         }
         write(b"green thread '");
-        write(task.attributes.name.as_deref().unwrap_or("<unnamed>").as_bytes());
+        match task.attributes.name.as_deref() {
+            Some(name) => write(name.as_bytes()),
+            None => {
+                write(DEFAULT_NAME.as_bytes());
+                overflow::write_number(task.id as usize, write);
+            }
+        }
         write(b"' (id ");
         overflow::write_number(task.id as usize, write);
         write(b")");

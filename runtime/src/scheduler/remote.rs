@@ -1,5 +1,6 @@
 //! The part of a worker that other OS threads may use.
 
+use super::roll_call::RollCall;
 use super::theft::Offers;
 use crate::inbox::{Inbox, Push};
 use crate::offload::Pool;
@@ -24,8 +25,10 @@ pub(crate) struct Remote {
     descriptors: Mutex<Option<Descriptors>>,
     /// Registrations whose sockets were closed on another OS thread.
     closed: SegQueue<Key>,
-    /// What worker 0 wants of it: bits of [`order`].
+    /// What others want of it: bits of [`order`].
     orders: AtomicUsize,
+    /// Who wants to know which green threads it has.
+    pub(super) calls: SegQueue<Arc<RollCall>>,
     pub(super) tally: Tally,
     pub(super) pulse: Pulse,
     /// Shared by the workers of a runtime.
@@ -38,7 +41,7 @@ pub(crate) struct Offered {
     pub(super) body: Box<dyn FnOnce() + Send>,
 }
 
-/// What worker 0 wants of another one.
+/// What another worker, most often worker 0, wants of one.
 pub(super) mod order {
     /// Kill all green threads.
     pub(in crate::scheduler) const KILL: usize = 1;
@@ -46,6 +49,8 @@ pub(super) mod order {
     pub(in crate::scheduler) const REPORT: usize = 2;
     /// Leave the OS thread: the entry is over.
     pub(in crate::scheduler) const LEAVE: usize = 4;
+    /// Answer what stands in `calls`.
+    pub(in crate::scheduler) const CALL_ROLL: usize = 8;
 }
 
 /// How many green threads there were on a worker. Written by the worker alone, so it is loaded and stored, never exchanged.
@@ -133,6 +138,7 @@ impl Remote {
             descriptors: Mutex::new(Some(Descriptors { wake, epoll })),
             closed: SegQueue::new(),
             orders: AtomicUsize::new(0),
+            calls: SegQueue::new(),
             tally: Tally::default(),
             pulse: Pulse::new(),
             offload,

@@ -424,6 +424,14 @@ impl Worker {
         self.dismissed.get()
     }
 
+    /// All that are here: running, ready or parked.
+    pub(super) fn tasks(&self) -> Vec<Arc<Task>> {
+        let mut tasks = self.run_queue.borrow().tasks();
+        tasks.extend(self.parked.borrow().iter().map(|(_, green)| green.task.clone()));
+        tasks.extend(self.running());
+        tasks
+    }
+
     /// All that wait, for a report.
     pub(super) fn waiting(&self) -> Vec<Waiting> {
         let parked = self.parked.borrow();

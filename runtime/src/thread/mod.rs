@@ -6,7 +6,8 @@
 //!
 //! # Differences from std
 //!
-//! - [`JoinHandle::kill`] and [`JoinHandle::join_timeout`] are there besides.
+//! - [`JoinHandle::kill`] and [`JoinHandle::join_timeout`] are there besides, and so are [`enumerate`], [`active_count`] and
+//!   [`Thread::display_name`].
 //! - [`ThreadId`] and [`Thread`] are types of our own, since they also name green threads.
 //! - A stack that cannot be had is an error that `join` reports, not `spawn`: the stack is taken when the green thread first
 //!   runs.
@@ -32,6 +33,7 @@ pub use crate::task::ThreadId;
 use core::fmt;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::time::Duration;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A handle to a thread, green or OS.
@@ -60,6 +62,29 @@ impl Thread {
         match &self.thread {
             Unparker::Green(task) => task.attributes.name.as_deref(),
             Unparker::Os(thread) => thread.name.as_deref(),
+        }
+    }
+
+    /// Its name; if it was given none, one that is made of its id: `green-thread-7`, and `os-thread-8` for an OS thread.
+    ///
+    /// Reports of panics, overflows and deadlocks use the same.
+    ///
+    /// ```
+    /// osier::run(|| {
+    ///     let unnamed = osier::spawn(|| ());
+    ///     assert_eq!(unnamed.thread().name(), None);
+    ///     assert!(unnamed.thread().display_name().starts_with("green-thread-"));
+    ///     assert_eq!(osier::thread::current().display_name(), "main");
+    /// });
+    /// ```
+    #[must_use]
+    pub fn display_name(&self) -> Cow<'_, str> {
+        match &self.thread {
+            Unparker::Green(task) => task.display_name(),
+            Unparker::Os(thread) => match &thread.name {
+                Some(name) => Cow::Borrowed(name),
+                None => Cow::Owned(format!("os-thread-{}", thread.id)),
+            },
         }
     }
 
@@ -148,6 +173,40 @@ pub fn current() -> Thread {
 #[must_use]
 pub fn worker() -> Option<usize> {
     scheduler::with_worker(|worker| worker.map(|worker| worker.remote().index()))
+}
+
+/// All green threads of the calling thread's runtime that have not ended, the oldest first. Empty outside of a runtime.
+///
+/// Those that have not started are among them, but for those that an OS thread outside of the runtime has just spawned. With
+/// several workers this waits until each of them has come to its next turn.
+///
+/// ```
+/// osier::run(|| {
+///     let baker = osier::thread::Builder::new().name("baker".into()).spawn(osier::thread::park)?;
+///     let names: Vec<_> = osier::thread::enumerate().iter().map(|thread| thread.display_name().into_owned()).collect();
+///     assert_eq!(names, ["main", "baker"]);
+///     assert_eq!(osier::thread::active_count(), 2);
+///     baker.thread().unpark();
+///     baker.join().unwrap();
+///     assert_eq!(osier::thread::active_count(), 1);
+///     Ok::<(), std::io::Error>(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Cancellation
+///
+/// A kill or an enclosing [`timeout`](crate::time::timeout) ends the wait and unwinds.
+#[must_use]
+pub fn enumerate() -> Vec<Thread> {
+    let tasks = scheduler::call_roll().unwrap_or_else(|cancelled| cancelled.raise());
+    tasks.into_iter().map(Thread::green).collect()
+}
+
+/// How many green threads of the calling thread's runtime have not ended; 0 outside of a runtime. Never waits.
+#[must_use]
+pub fn active_count() -> usize {
+    scheduler::live()
 }
 
 /// Lets the other ready green threads run first; on a plain OS thread, std's `yield_now`.

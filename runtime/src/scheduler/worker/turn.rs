@@ -89,6 +89,12 @@ impl Worker {
         if !self.only {
             self.share_injected();
         }
+        // Before it reports: who waits for the answer is ready then, and not stuck.
+        if orders & order::CALL_ROLL != 0 {
+            while let Some(call) = self.remote.calls.pop() {
+                call.answer(self.tasks());
+            }
+        }
         if orders & order::REPORT != 0 {
             self.crew.report(self.report(self.crew.request()));
         }

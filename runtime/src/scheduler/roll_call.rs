@@ -1,0 +1,89 @@
+//! Who is there: asking each worker for its green threads.
+//!
+//! No list of all is kept, since each start and end of a green thread would pay for it. A worker knows who is ready and who is
+//! parked there; another one that wants to know leaves it a question, which it answers at its next turn.
+
+use super::crew::Crew;
+use super::remote::order;
+use super::with_worker;
+use crate::park::{Cancelled, Reason, Unparker, park};
+use crate::primitive::{Mutex, lock};
+use crate::task::Task;
+use std::sync::Arc;
+
+/// A question to all workers but the one that asks.
+pub(super) struct RollCall {
+    state: Mutex<State>,
+    asker: Unparker,
+}
+
+struct State {
+    /// Workers that have not answered.
+    missing: usize,
+    /// Who is there by what has been answered. One that is changing its worker may be there twice.
+    present: Vec<Arc<Task>>,
+}
+
+impl RollCall {
+    /// Adds the green threads of one worker.
+    pub(super) fn answer(&self, tasks: Vec<Arc<Task>>) {
+        let mut state = lock(&self.state);
+        state.present.extend(tasks);
+        state.missing -= 1;
+        let complete = state.missing == 0;
+        drop(state);
+        if complete {
+            self.asker.unpark();
+        }
+    }
+
+    /// Waits for all answers.
+    fn collect(&self) -> Result<Vec<Arc<Task>>, Cancelled> {
+        loop {
+            {
+                let mut state = lock(&self.state);
+                if state.missing == 0 {
+                    return Ok(core::mem::take(&mut state.present));
+                }
+            }
+            park(Reason::RollCall, None)?;
+        }
+    }
+}
+
+impl Crew {
+    /// Asks all workers but `me`, whose green threads are `present`.
+    fn call_roll(&self, me: usize, present: Vec<Arc<Task>>) -> Arc<RollCall> {
+        let state = Mutex::new(State { missing: self.workers() - 1, present });
+        let call = Arc::new(RollCall { state, asker: Unparker::current() });
+        for remote in (0..self.workers()).filter(|index| *index != me).filter_map(|index| self.remote(index))
+        {
+            remote.calls.push(call.clone());
+            remote.order(order::CALL_ROLL);
+        }
+        call
+    }
+}
+
+/// The green threads of the calling OS thread's runtime that have not ended, the oldest first; empty outside of a runtime.
+///
+/// # Errors
+///
+/// As `park`: with several workers it waits for the others.
+pub(crate) fn call_roll() -> Result<Vec<Arc<Task>>, Cancelled> {
+    let call = with_worker(|worker| {
+        worker.map(|worker| worker.crew().call_roll(worker.remote().index(), worker.tasks()))
+    });
+    let Some(call) = call else { return Ok(Vec::new()) };
+    let mut tasks = call.collect()?;
+    tasks.sort_unstable_by_key(|task| task.id);
+    tasks.dedup_by_key(|task| task.id);
+    tasks.retain(|task| !task.is_done());
+    Ok(tasks)
+}
+
+/// How many green threads of the calling OS thread's runtime have not ended; 0 outside of a runtime.
+pub(crate) fn live() -> usize {
+    let live = with_worker(|worker| worker.map_or(0, |worker| worker.crew().live()));
+    usize::try_from(live).unwrap_or(usize::MAX)
+}
