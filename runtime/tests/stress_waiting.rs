@@ -119,11 +119,10 @@ fn a_wait_group_is_over_when_all_have_left() {
         let members = Arc::new(AtomicUsize::new(0));
         let mut round = Round::new();
         for _ in 0..random.of(0..6) {
-            // Dropped in the opposite order of declaration: it has left before it has left the group.
-            let (member, here) = (group.clone(), Here::new(&members));
+            // Dropped in this order, also if it is killed before it has started: it is gone before it leaves the group.
+            let both = (Here::new(&members), group.clone());
             round.mortal(move |mut random| {
-                let _member = member;
-                let _here = here;
+                let _both = both;
                 (0..10).for_each(|_| random.dawdle());
             });
         }

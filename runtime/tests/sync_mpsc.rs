@@ -440,6 +440,43 @@ fn many_sends_in_a_row_let_others_run_and_tries_do_not() {
     });
 }
 
+/// A kill that comes when a send only lets others run, not waits.
+#[test]
+fn a_sender_that_never_waits_is_killed_all_the_same_and_takes_its_message_along() {
+    check(|| {
+        let there_are = Rc::new(Cell::new(0));
+        let (sender, receiver) = channel();
+        let counts = there_are.clone();
+        let killed = osier::spawn_local(move || {
+            for number in 0.. {
+                assert!(sender.send(Counted::new(number, &counts)).is_ok());
+            }
+        });
+        osier::yield_now();
+        killed.kill();
+        killed.join().unwrap_err();
+        let numbers: Vec<_> = receiver.iter().map(|message| message.number).collect();
+        assert!(!numbers.is_empty() && numbers.iter().copied().eq(0..numbers.len() as u32));
+        assert_eq!(there_are.get(), 0);
+    });
+}
+
+/// Outside of green threads, on the OS thread that drives a runtime by hand.
+#[test]
+fn a_wait_between_turns_has_green_threads_run() {
+    check_with(Builder::new(), |runtime| {
+        runtime.enter(|_| {
+            let (sender, receiver) = sync_channel(0);
+            osier::spawn(move || sender.send(osier::thread::current().id()).unwrap());
+            assert_ne!(receiver.recv().unwrap(), osier::thread::current().id());
+            let (sender, receiver) = sync_channel(0);
+            let receives = osier::spawn(move || receiver.recv());
+            sender.send(3).unwrap();
+            assert_eq!(receives.join().unwrap(), Ok(3));
+        });
+    });
+}
+
 #[test]
 fn a_wait_for_a_message_that_never_comes_is_a_deadlock_with_a_name() {
     let output = common::in_child("a_wait_for_a_message_that_never_comes_is_a_deadlock_with_a_name", || {

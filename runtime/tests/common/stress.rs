@@ -126,7 +126,7 @@ fn variable(name: &str) -> Option<u64> {
 /// The green threads of one runtime: those that may be killed, for the killers.
 type Mortals = Arc<Mutex<Vec<Arc<JoinHandle<()>>>>>;
 
-/// Runs the actors, on two runtimes with an OS thread each and on OS threads that know of none.
+/// Runs the actors: on a runtime with one worker, on one with two, and on OS threads that know of none.
 fn play(seed: u64, actors: Vec<(Body, bool)>, mut random: Random) {
     let mut green: [Vec<(Body, bool, Random)>; 2] = Default::default();
     let mortals = Mortals::default();
@@ -147,10 +147,11 @@ fn play(seed: u64, actors: Vec<(Body, bool)>, mut random: Random) {
             _ => green[1].push((body, mortal, theirs)),
         }
     }
-    for actors in green {
+    for (workers, actors) in (1..).zip(green) {
         let (done, mortals, mut random) = (done.clone(), mortals.clone(), Random::new(random.next()));
         os_threads.push(thread::spawn(move || {
-            osier::run(|| green_side(actors, &mortals, &mut random));
+            let runtime = osier::Builder::new().workers(workers).build().expect("a runtime");
+            runtime.run(|| green_side(actors, &mortals, &mut random));
             drop(done);
         }));
     }
