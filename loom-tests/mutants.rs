@@ -450,4 +450,38 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         original: "all.iter().for_each(Unparker::unpark);",
         mistake: "drop(all);",
     },
+    Mutant {
+        name: "caller_looks_before_the_os_thread_is_idle",
+        source: "offload/pool",
+        model: "offload_run",
+        original: "about_to_be_idle();
+                drop(place);
+                caller.unpark();",
+        mistake: "drop(place);
+                about_to_be_idle();
+                caller.unpark();",
+    },
+    Mutant {
+        name: "idle_os_threads_are_not_told_of_the_end",
+        source: "offload/pool",
+        model: "offload_run",
+        original: "self.shared.submitted.notify_all();",
+        mistake: "",
+    },
+    Mutant {
+        name: "os_thread_ends_with_a_call_in_the_queue",
+        source: "offload/pool",
+        model: "offload_timeout",
+        original: "state.idle -= 1;
+            if state.jobs.is_empty() {",
+        mistake: "state.idle -= 1;
+            if true {",
+    },
+    Mutant {
+        name: "call_is_left_in_the_queue",
+        source: "offload/pool",
+        model: "offload_close",
+        original: "unbegun.into_iter().for_each(scheduler::drop_quietly);",
+        mistake: "core::mem::forget(unbegun);",
+    },
 ];

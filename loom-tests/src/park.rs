@@ -16,6 +16,7 @@ use std::sync::Arc;
 #[allow(dead_code, reason = "nobody reports deadlocks here but loom")]
 pub(crate) enum Reason<'a> {
     Park,
+    Offload,
     Join(u64),
     Semaphore(usize),
     Mutex(usize, &'a Holder),

@@ -6,10 +6,13 @@
 //! first thread, before it spawns the others.
 
 use core::ops::{Deref, DerefMut};
+use core::time::Duration;
+use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool as AtomicFlag;
 
-pub(crate) use loom::sync::Arc;
 pub(crate) use loom::sync::atomic::{AtomicPtr, Ordering};
+pub(crate) use loom::sync::{Arc, Condvar};
 
 /// A lock.
 pub(crate) struct Mutex<T> {
@@ -23,7 +26,8 @@ pub(crate) struct Mutex<T> {
 pub(crate) struct MutexGuard<'a, T> {
     // In this order: the value must be free when the next one has the lock.
     value: std::sync::MutexGuard<'a, T>,
-    _lock: loom::sync::MutexGuard<'a, ()>,
+    lock: loom::sync::MutexGuard<'a, ()>,
+    mutex: &'a Mutex<T>,
 }
 
 impl<T> Mutex<T> {
@@ -36,9 +40,16 @@ impl<T> Mutex<T> {
 #[track_caller]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     let lock = mutex.lock.get_or_init(|| loom::sync::Mutex::new(())).lock();
-    let _lock = lock.expect("loom's locks are not poisoned");
-    let value = mutex.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    MutexGuard { value, _lock }
+    MutexGuard::locked(mutex, lock.expect(UNPOISONED))
+}
+
+const UNPOISONED: &str = "loom's locks are not poisoned";
+
+impl<'a, T> MutexGuard<'a, T> {
+    fn locked(mutex: &'a Mutex<T>, lock: loom::sync::MutexGuard<'a, ()>) -> MutexGuard<'a, T> {
+        let value = mutex.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        MutexGuard { value, lock, mutex }
+    }
 }
 
 impl<T> Deref for MutexGuard<'_, T> {
@@ -53,6 +64,39 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
     }
+}
+
+/// Whether the time of each [`wait_while`] is over when it begins. Set by a model at its start.
+pub(crate) static IMPATIENT: AtomicFlag = AtomicFlag::new(false);
+
+/// As the runtime's. loom has no time: either it never passes, or others do something while it does, if they like.
+pub(crate) fn wait_while<'a, T>(
+    condvar: &Condvar,
+    mut guard: MutexGuard<'a, T>,
+    _: Duration,
+    mut condition: impl FnMut(&mut T) -> bool,
+) -> MutexGuard<'a, T> {
+    while condition(&mut guard) {
+        let MutexGuard { value, lock: held, mutex } = guard;
+        drop(value);
+        if IMPATIENT.load(Ordering::Relaxed) {
+            drop(held);
+            return lock(mutex);
+        }
+        guard = MutexGuard::locked(mutex, condvar.wait(held).expect(UNPOISONED));
+    }
+    guard
+}
+
+/// OS threads that were started. Set to 0 by a model at its start.
+pub(crate) static STARTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// As the runtime's.
+#[allow(clippy::unnecessary_wraps, reason = "a machine may give no OS thread")]
+pub(crate) fn start_os_thread(_: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    STARTED.fetch_add(1, Ordering::Relaxed);
+    loom::thread::spawn(body);
+    Ok(())
 }
 
 /// An atomic that can be made in a `const fn`.

@@ -7,3 +7,8 @@ use crate::park::Cancelled;
 pub(crate) fn checkpoint() -> Result<(), Cancelled> {
     Ok(())
 }
+
+/// Drops `value`.
+pub(crate) fn drop_quietly<T>(value: T) {
+    drop(value);
+}

@@ -17,6 +17,8 @@ mod inbox;
 mod once_core;
 #[path = "../../runtime/src/permit.rs"]
 mod permit;
+#[path = "../../runtime/src/offload/pool.rs"]
+mod pool;
 #[path = "../../runtime/src/sync/rwlock_core.rs"]
 mod rwlock_core;
 #[path = "../../runtime/src/sync/semaphore.rs"]
@@ -57,6 +59,12 @@ pub mod mutex;
 pub mod mutex_kill;
 #[path = "models/mutex_timeout.rs"]
 pub mod mutex_timeout;
+#[path = "models/offload_close.rs"]
+pub mod offload_close;
+#[path = "models/offload_run.rs"]
+pub mod offload_run;
+#[path = "models/offload_timeout.rs"]
+pub mod offload_timeout;
 #[path = "models/once.rs"]
 pub mod once;
 #[path = "models/oneshot.rs"]
