@@ -1,4 +1,12 @@
 //! What threads share, green or OS.
+//!
+//! Each works between green threads of one worker, of several, of several runtimes, and OS threads that know nothing of those.
+//! Whoever waits on a green thread lets others of its worker run. Those who wait are served in the order in which they came;
+//! one that is killed or late meanwhile loses nothing that was meant for it: it goes to the next.
+//!
+//! - Under std's names: [`Mutex`], [`RwLock`], [`Condvar`], [`Barrier`], [`Once`], [`OnceLock`], [`LazyLock`], [`ReentrantLock`], and the
+//!   channels of [`mpsc`] and [`mpmc`]. What needs no change is std's: [`Arc`], [`Weak`], [`atomic`].
+//! - Besides: [`Semaphore`] (a number of permits), [`Event`] (a flag that is waited for), [`WaitGroup`] (until all have left).
 
 mod barrier;
 mod barrier_core;

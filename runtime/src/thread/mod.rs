@@ -9,6 +9,7 @@
 //! - [`JoinHandle::kill`] and [`JoinHandle::join_timeout`] are there besides, and so are [`enumerate`], [`active_count`] and
 //!   [`Thread::display_name`].
 //! - [`ThreadId`] and [`Thread`] are types of our own, since they also name green threads.
+//! - [`LocalKey`] is std's, of OS threads; values of which each green thread has its own are those of [`local!`](crate::local!).
 //! - A stack that cannot be had is an error that `join` reports, not `spawn`: the stack is taken when the green thread first
 //!   runs.
 //! - What still runs when [`run`](crate::run) ends is killed, unless [`Builder::wait_all`](crate::Builder::wait_all) was set.
