@@ -43,6 +43,7 @@ fn a_greenlet_that_is_told_to_end_poisons_nothing() {
             assert!(mutex.is_poisoned());
             mutex.clear_poison();
             drop(holder(&mutex));
+            let _ = holder(&mutex).throw_exit();
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 let _guard = mutex.lock().unwrap();
                 panic!("after an exit");

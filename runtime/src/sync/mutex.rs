@@ -325,3 +325,34 @@ impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
         (**self).fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a report says must be true at each instant: also between the unlocking by one and the naming of the next.
+    #[test]
+    fn nobody_is_named_who_does_not_hold_it() {
+        crate::run(|| {
+            let mutex = Mutex::new(());
+            let me = Some(scheduler::running_id());
+            let named = || mutex.raw.holder.id();
+            assert_eq!(named(), None);
+            let guard = mutex.lock().unwrap();
+            assert_eq!(named(), me);
+            let (guard, ()) = guard.apart(|raw| {
+                raw.apart(|core| {
+                    assert_eq!(named(), None);
+                    core.unlock();
+                    assert!(core.try_lock());
+                    Ok(())
+                })
+            });
+            assert_eq!(named(), me);
+            drop(guard);
+            assert_eq!(named(), None);
+            drop(mutex.try_lock().unwrap());
+            assert_eq!(named(), None);
+        });
+    }
+}
