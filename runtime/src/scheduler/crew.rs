@@ -13,11 +13,14 @@
 //!
 //! # The end
 //!
-//! An entry has ended when nobody lives. That is found by counting ([`Tally`]) and made final by a seal, since an OS thread that is
-//! none of the runtime's may spawn at any time, and a worker that took that in would not be done. Whoever takes
-//! in one that nobody has counted yet counts it, fences, and looks for the seal: if it is there, the green thread is put back for the
-//! next entry. Worker 0 seals, fences, and counts once more: if somebody lives, it takes the seal off and goes on.
-//! The others leave their OS threads after that.
+//! An entry has ended when nobody lives, which is found by counting ([`Tally`]). OS threads that are none of the runtime's may
+//! spawn at any time, and must neither keep it from ending nor have a worker take somebody in after the end. So it is sealed:
+//! whoever takes in one that nobody has counted yet counts it, fences, and looks for the seal; if it is there, that one is a
+//! *latecomer*, which waits for the next entry. Worker 0 seals, fences, and waits until nobody is counted. The other workers
+//! leave their OS threads after that.
+//!
+//! One that lives, under a shield or unwinding, may wait for an OS thread that waits for a latecomer. So those that have waited
+//! for a while are killed with the others.
 
 use super::deadlock::Waiting;
 use super::remote::{Offered, Remote, Tally, order};
@@ -39,8 +42,10 @@ pub(crate) struct Crew {
     ending: AtomicBool,
     /// Worker 0 waits until nobody lives any more, and is to be told.
     awaits_end: AtomicBool,
-    /// Nobody lives, and nobody is taken in any more.
+    /// Nobody is taken in any more who was spawned elsewhere.
     sealed: AtomicBool,
+    /// Unborn ones that were too late. (Of those that anybody may take, all that are left are.)
+    latecomers: Mutex<Vec<Arc<Task>>>,
     /// Worker 0 wants to know when nobody can run any more.
     awaits_stillness: AtomicBool,
     /// The turns of all workers taken together when worker 0 last knew of a stillness; it need not be told of that one again.
@@ -74,6 +79,7 @@ impl Crew {
             ending: AtomicBool::new(false),
             awaits_end: AtomicBool::new(false),
             sealed: AtomicBool::new(false),
+            latecomers: Mutex::new(Vec::new()),
             awaits_stillness: AtomicBool::new(false),
             noticed: AtomicU64::new(u64::MAX),
             request: AtomicU64::new(0),
@@ -113,55 +119,87 @@ impl Crew {
         self.live() == 0
     }
 
-    /// Has nobody taken in any more, if nobody lives.
-    pub(super) fn seal(&self) -> bool {
+    /// Has nobody taken in any more who was spawned elsewhere.
+    pub(super) fn seal(&self) {
         self.sealed.store(true, Ordering::Relaxed);
-        // The fence in `is_empty` pairs with that in `admits`.
-        let empty = self.is_empty();
-        if !empty {
-            self.sealed.store(false, Ordering::Relaxed);
-        }
-        empty
+        // Pairs with the fences in `admits` and `inject`.
+        fence(Ordering::SeqCst);
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Relaxed)
     }
 
     /// Whether one may be taken in whose birth the caller has counted just now.
     pub(super) fn admits(&self) -> bool {
-        // Pairs with the fence in `is_empty`: either worker 0 sees the birth, or this sees the seal.
+        // Pairs with the fence in `seal`: either worker 0 sees the birth, or this sees the seal.
         fence(Ordering::SeqCst);
-        !self.sealed.load(Ordering::Relaxed)
-    }
-
-    /// Whether anybody waits who was spawned from elsewhere and may be taken in.
-    fn has_injected(&self) -> bool {
-        !self.injected.is_empty() && !self.sealed.load(Ordering::Relaxed)
-    }
-
-    /// Puts back what was taken and may not be taken in; the next entry takes it.
-    pub(super) fn put_back(&self, offered: Offered) {
-        if let Err(refused) = self.injected.push(offered) {
-            refused.abandon();
-        }
+        !self.is_sealed()
     }
 
     /// Leaves a green thread for whoever takes it; for OS threads that are none of the runtime's.
     pub(crate) fn inject(&self, task: Arc<Task>, body: Box<dyn FnOnce() + Send>) {
-        match self.injected.push(Offered { task, body }) {
-            Ok(_) => self.call_one(),
-            Err(refused) => refused.abandon(),
+        if let Err(refused) = self.injected.push(Offered { task, body }) {
+            return refused.abandon();
+        }
+        // Pairs with the fence in `seal`: either worker 0 sees the latecomer, or it is told of it.
+        fence(Ordering::SeqCst);
+        if self.is_sealed() { self.remotes[0].rouse() } else { self.call_one() }
+    }
+
+    /// Has an unborn one that was not admitted wait for the next entry.
+    pub(super) fn put_aside(&self, latecomer: Arc<Task>) {
+        lock(&self.latecomers).push(latecomer);
+        self.remotes[0].rouse();
+    }
+
+    /// The same, of one that anybody may take.
+    pub(super) fn put_back(&self, latecomer: Offered) {
+        if let Err(refused) = self.injected.push(latecomer) {
+            refused.abandon();
+        }
+        self.remotes[0].rouse();
+    }
+
+    /// Whether somebody was too late.
+    pub(super) fn has_latecomers(&self) -> bool {
+        !self.injected.is_empty() || !lock(&self.latecomers).is_empty()
+    }
+
+    /// Takes those that were too late, with their bodies.
+    pub(super) fn take_latecomers(&self) -> Vec<Offered> {
+        let unborn = std::mem::take(&mut *lock(&self.latecomers));
+        let unborn = unborn.into_iter().filter_map(|task| {
+            let body = task.take_unborn()?;
+            Some(Offered { task, body })
+        });
+        unborn.chain(std::iter::from_fn(|| self.injected.take_oldest())).collect()
+    }
+
+    /// Has those that were too late wait at their workers, all of which have left.
+    pub(super) fn send_back_latecomers(&self) {
+        let unborn = std::mem::take(&mut *lock(&self.latecomers));
+        for task in unborn {
+            if let Some(remote) = task.owner.after_mark() {
+                remote.push(task.clone());
+            }
         }
     }
 
-    /// Takes what was left by other OS threads.
+    /// Whether anybody waits who was spawned from elsewhere and may be taken in.
+    fn has_injected(&self) -> bool {
+        !self.injected.is_empty() && !self.is_sealed()
+    }
+
+    /// Takes what other OS threads have left. Nobody has counted its birth yet.
     pub(super) fn take_injected(&self) -> Option<Offered> {
         if self.has_injected() { self.injected.take_oldest() } else { None }
     }
 
-    /// Takes what has waited longest and may be taken: from outside, then from one of the other workers.
-    pub(super) fn take_for(&self, thief: usize) -> Option<Offered> {
+    /// Takes what has waited longest at one of the other workers.
+    pub(super) fn rob_for(&self, thief: usize) -> Option<Offered> {
         let workers = self.remotes.len();
-        self.take_injected().or_else(|| {
-            (1..workers).find_map(|ahead| self.remotes[(thief + ahead) % workers].offers.take_oldest())
-        })
+        (1..workers).find_map(|ahead| self.remotes[(thief + ahead) % workers].offers.take_oldest())
     }
 
     /// Whether there is anything that may be taken.

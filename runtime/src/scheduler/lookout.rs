@@ -19,6 +19,9 @@ const STUCK: Duration = Duration::from_millis(50);
 /// How long the workers have to report who is left at the end.
 const REPORTS: Duration = Duration::from_millis(100);
 
+/// How long those that were too late may wait for the end, before they are killed with the others: somebody may wait for them.
+const LATECOMERS: Duration = Duration::from_millis(50);
+
 impl Runtime {
     /// Takes turns until `is_over`, or until nobody can run any more: then all are killed.
     pub(super) fn drive(&self, is_over: impl Fn() -> bool) -> Option<Deadlock> {
@@ -132,27 +135,35 @@ impl Runtime {
         crew.await_end();
         let deadlock = if self.ending.wait_all { self.drive(|| crew.is_empty()) } else { None };
         self.kill_all();
+        crew.seal();
         let started = Instant::of_machine();
         let mut reported = false;
-        while !crew.is_empty() || !crew.seal() {
-            let Some((grace, report)) = self.ending.grace.as_ref().filter(|_| !reported) else {
-                worker.turn(None);
-                continue;
-            };
-            let left = grace.saturating_sub(Instant::of_machine().saturating_duration_since(started));
-            if left.is_zero() {
-                let reports = self.reports(REPORTS).unwrap_or_else(|some| some);
-                let own = worker.report(0);
-                let left = core::iter::once(own)
-                    .chain(reports)
-                    .flat_map(|report| report.waiting.into_iter().chain(report.ready));
-                report(&left.collect::<Vec<_>>());
+        let mut late_since = None;
+        while !crew.is_empty() {
+            let now = Instant::of_machine();
+            let left_of = |span: Duration, since| span.saturating_sub(now.saturating_duration_since(since));
+            late_since = crew.has_latecomers().then(|| late_since.unwrap_or(now));
+            let patience = late_since.map(|since| left_of(LATECOMERS, since));
+            let grace = self.ending.grace.as_ref().filter(|_| !reported);
+            let left = grace.map(|(grace, _)| left_of(*grace, started));
+            if let Some((_, report)) = grace.filter(|_| left == Some(Duration::ZERO)) {
+                report(&self.everybody());
                 reported = true;
+            } else if patience == Some(Duration::ZERO) {
+                worker.abandon_latecomers();
+                late_since = None;
             } else {
-                worker.turn_at_most(None, Some(left));
+                worker.turn_at_most(None, patience.into_iter().chain(left).min());
             }
         }
         deadlock
+    }
+
+    /// All green threads of all workers that report in time.
+    fn everybody(&self) -> Vec<Waiting> {
+        let reports = self.reports(REPORTS).unwrap_or_else(|some| some);
+        let all = core::iter::once(self.worker.report(0)).chain(reports);
+        all.flat_map(|report| report.waiting.into_iter().chain(report.ready)).collect()
     }
 
     /// What the other workers report.

@@ -201,6 +201,7 @@ impl Runtime {
                 value = Some((f(), entry::apart(|| self.end())));
                 drop(others);
                 self.worker.ended();
+                self.crew().send_back_latecomers();
             });
             core::mem::forget(guard);
             os_thread.drives(None);

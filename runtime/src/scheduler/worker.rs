@@ -65,8 +65,6 @@ pub(crate) struct Worker {
     timer_fd: TimerFd,
     /// A foreign loop waits for the worker's descriptor: it is to be signalled when somebody becomes ready.
     watched: Cell<bool>,
-    /// Unborn ones that have come after the end of the entry; pushed again when the worker leaves its OS thread.
-    too_late: RefCell<Vec<Arc<Task>>>,
     /// The entry is over: leave the OS thread.
     dismissed: Cell<bool>,
     /// How long it may sleep when nobody can run any more, before that is looked into; `None` unless this is worker 0 and looks
@@ -116,7 +114,6 @@ impl Worker {
             stack_size,
             timer_fd,
             watched: Cell::new(false),
-            too_late: RefCell::new(Vec::new()),
             dismissed: Cell::new(false),
             lookout: Cell::new(None),
         }
@@ -226,6 +223,22 @@ impl Worker {
         self.run_queue.borrow_mut().push(Green { task, stage }, Duration::ZERO);
         self.tell_foreign_loop();
         self.crew.call_one();
+    }
+
+    /// Has those dropped that were too late for the entry, each on a green thread, since destructors may wait.
+    pub(super) fn abandon_latecomers(&self) {
+        struct Abandons(Option<Offered>);
+        impl Drop for Abandons {
+            fn drop(&mut self) {
+                self.0.take().into_iter().for_each(Offered::abandon);
+            }
+        }
+        for latecomer in self.crew.take_latecomers() {
+            let attributes = Attributes { worker: None, ..latecomer.task.attributes.clone() };
+            let abandons = Abandons(Some(latecomer));
+            // Killed before it starts, as all are by then: dropped, and not run.
+            self.spawn(attributes, Box::new(move || drop(abandons)));
+        }
     }
 
     /// Notes that a green thread will be in this worker's inbox, and lives from now on.
@@ -415,8 +428,6 @@ impl Worker {
             );
         }
         debug_assert!(self.parked.borrow().is_empty(), "the entry has ended, and somebody is parked");
-        let too_late = self.too_late.take();
-        too_late.into_iter().for_each(|task| self.remote.push(task));
     }
 
     /// Whether it is to leave its OS thread.

@@ -124,7 +124,7 @@ impl Worker {
             return true;
         }
         self.remote.tally.count_birth();
-        let admitted = self.only || self.crew.admits();
+        let admitted = self.crew.admits();
         if !admitted {
             self.remote.tally.count_end();
         }
@@ -134,16 +134,19 @@ impl Worker {
     /// Looks at a green thread that another OS thread has pushed.
     fn receive(&self, task: Arc<Task>) {
         let home = task.home(self);
+        if task.is_done() {
+            return;
+        }
         if !home.born.get() {
             if !self.admit(&task) {
-                self.too_late.borrow_mut().push(task);
+                self.crew.put_aside(task);
             } else if let Some(body) = task.take_unborn() {
                 home.born.set(true);
                 self.enqueue(task, body);
+            } else {
+                // One that was too late, and is being dropped.
+                self.remote.tally.count_end();
             }
-            return;
-        }
-        if task.is_done() {
             return;
         }
         if task.is_killed() {
@@ -169,11 +172,15 @@ impl Worker {
     #[cold]
     #[inline(never)]
     fn rob(&self) -> Option<Green> {
-        let Offered { task, body } = self.crew.take_for(self.remote.index())?;
-        if !self.admit(&task) {
-            self.crew.put_back(Offered { task, body });
-            return None;
-        }
+        let offered = match self.crew.take_injected() {
+            Some(injected) if self.admit(&injected.task) => Some(injected),
+            Some(latecomer) => {
+                self.crew.put_back(latecomer);
+                None
+            }
+            None => self.crew.rob_for(self.remote.index()),
+        };
+        let Offered { task, body } = offered?;
         if self.crew.has_offers() {
             self.crew.call_one();
         }
