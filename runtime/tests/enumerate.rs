@@ -76,6 +76,24 @@ fn green_threads_of_all_workers_are_there() {
     });
 }
 
+#[test]
+fn nobody_is_missed_who_is_taken_by_another_worker_meanwhile() {
+    check_with(Builder::new().workers(3), |runtime| {
+        runtime.run(|| {
+            for _ in 0..200 {
+                let threads: Vec<_> = (0..10).map(|_| osier::spawn(osier::thread::park)).collect();
+                for _ in 0..3 {
+                    let found = ids();
+                    assert!(threads.iter().all(|thread| found.contains(&thread.thread().id())));
+                }
+                threads.iter().for_each(|thread| thread.thread().unpark());
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
+            }
+            assert_eq!(enumerate().len(), 1);
+        });
+    });
+}
+
 /// A neighbour goes on while one waits for a worker that computes, and a kill ends that wait.
 #[test]
 fn one_who_waits_for_a_busy_worker_lets_others_run_and_can_be_killed() {

@@ -2,6 +2,10 @@
 //!
 //! No list of all is kept, since each start and end of a green thread would pay for it. A worker knows who is ready and who is
 //! parked there; another one that wants to know leaves it a question, which it answers at its next turn.
+//!
+//! The answers are of different instants, and a green thread that is taken by another worker in between may be in none of them. But
+//! that happens to each once at most, before it starts. So all are asked twice: who was missed the first time has started by
+//! then, and stays where it is.
 
 use super::crew::Crew;
 use super::remote::order;
@@ -20,7 +24,7 @@ pub(super) struct RollCall {
 struct State {
     /// Workers that have not answered.
     missing: usize,
-    /// Who is there by what has been answered. One that is changing its worker may be there twice.
+    /// Who is there by what has been answered; some are there more than once.
     present: Vec<Arc<Task>>,
 }
 
@@ -71,11 +75,16 @@ impl Crew {
 ///
 /// As `park`: with several workers it waits for the others.
 pub(crate) fn call_roll() -> Result<Vec<Arc<Task>>, Cancelled> {
-    let call = with_worker(|worker| {
-        worker.map(|worker| worker.crew().call_roll(worker.remote().index(), worker.tasks()))
-    });
-    let Some(call) = call else { return Ok(Vec::new()) };
-    let mut tasks = call.collect()?;
+    let workers = with_worker(|worker| worker.map_or(0, |worker| worker.crew().workers()));
+    let mut tasks = Vec::new();
+    for _ in 0..workers.min(2) {
+        let call = with_worker(|worker| {
+            worker.map(|worker| worker.crew().call_roll(worker.remote().index(), worker.tasks()))
+        });
+        if let Some(call) = call {
+            tasks.extend(call.collect()?);
+        }
+    }
     tasks.sort_unstable_by_key(|task| task.id);
     tasks.dedup_by_key(|task| task.id);
     tasks.retain(|task| !task.is_done());
