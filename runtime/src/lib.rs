@@ -31,6 +31,7 @@
 //! - [`local!`] declares values of which each green thread has its own.
 //! - [`time::timeout`] bounds whatever is inside it; [`JoinHandle::kill`](thread::JoinHandle::kill) ends a green thread, with its
 //!   destructors; [`shield`] postpones both.
+//! - [`signal`] has signals as something to wait for; [`multiprocess`] runs functions of the program in child processes.
 //! - `patch` (feature `patch`) makes code that has never heard of Osier cooperate: `std::net`, any crate on top of it.
 //! - [`greenlet`] and [`generator`] switch stacks by hand, with or without a runtime.
 //! - [`Builder::workers`] has several OS threads run green threads: what has not started goes to one that has nothing to do.
@@ -80,7 +81,7 @@
 //! | | rooms |
 //! |---|---|
 //! | 5 | `signal`, `patch` |
-//! | 4 | `thread`, `local`, `sync`, `net`, `os`, `time`, `process`, `fs`, `io` |
+//! | 4 | `thread`, `local`, `sync`, `net`, `os`, `time`, `process`, `fs`, `io`, `multiprocess` |
 //! | 3 | `park`, `wait_queue`, `permit`, `completion`, `task`, `locals`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
 //! | 2 | `stack`, `fiber`, `running`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
 //! | 1 | `sys`, `clock`, `primitive` |
@@ -137,6 +138,8 @@ pub mod fs;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod io;
 pub mod local;
+#[allow(unsafe_code, reason = "copies the process")]
+pub mod multiprocess;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod net;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]

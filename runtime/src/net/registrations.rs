@@ -6,6 +6,7 @@
 use crate::primitive::lock;
 use crate::reactor::Key;
 use crate::scheduler::{self, Remote, Worker};
+use crate::sys;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::io;
 use std::os::fd::RawFd;
@@ -51,7 +52,8 @@ impl Registrations {
 
 impl Drop for Registrations {
     fn drop(&mut self) {
-        let duplicated = *self.duplicated.get_mut();
+        // A process that was forked has duplicates of all.
+        let duplicated = *self.duplicated.get_mut() || sys::process::has_forked();
         for (remote, key) in lock(&self.entries).drain(..) {
             let Some(remote) = remote.upgrade() else { continue };
             scheduler::with_worker(|worker| match worker {

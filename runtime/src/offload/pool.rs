@@ -41,14 +41,16 @@ struct State {
     threads: usize,
     /// Of these, those that wait for work or are about to look for some.
     idle: usize,
-    /// The runtime has ended.
+    /// Calls that have begun, and of which nobody has been told yet that they are done.
+    running: usize,
+    /// The runtime has ended, or somebody waits for idle OS threads to end.
     closed: bool,
 }
 
 impl Pool {
     /// A pool that has started nothing.
     pub(crate) fn new(bound: usize) -> Pool {
-        let state = State { jobs: VecDeque::new(), threads: 0, idle: 0, closed: false };
+        let state = State { jobs: VecDeque::new(), threads: 0, idle: 0, running: 0, closed: false };
         Pool { shared: Arc::new(Shared { state: Mutex::new(state), submitted: Condvar::new(), bound }) }
     }
 
@@ -93,6 +95,28 @@ impl Pool {
         drop(state);
         self.shared.submitted.notify_all();
         unbegun.into_iter().for_each(scheduler::drop_quietly);
+    }
+
+    /// Has OS threads end that have nothing to do; how many are left. They take a moment: to be called until there are none. To be
+    /// followed by [`Pool::go_on`].
+    ///
+    /// # Errors
+    ///
+    /// If there is something to do: then they stay.
+    pub(crate) fn retire(&self) -> core::result::Result<usize, Busy> {
+        let mut state = lock(&self.shared.state);
+        if state.running > 0 || !state.jobs.is_empty() {
+            return Err(Busy);
+        }
+        state.closed = true;
+        let idle = &self.shared.submitted;
+        idle.notify_all();
+        Ok(state.threads)
+    }
+
+    /// Lets OS threads be idle again.
+    pub(crate) fn go_on(&self) {
+        lock(&self.shared.state).closed = false;
     }
 
     /// The OS threads that the pool has now, if none of them has anything to do.
@@ -148,6 +172,10 @@ impl Pool {
     }
 }
 
+/// Calls are under way.
+#[derive(Debug)]
+pub(crate) struct Busy;
+
 /// Where a call leaves what it has returned.
 enum Slot<T> {
     /// It has not returned yet, or the caller has taken it.
@@ -163,16 +191,20 @@ impl Shared {
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = state.jobs.pop_front() {
+                state.running += 1;
                 drop(state);
                 // The job has caught its own panic; one from dropping an abandoned result must not end this OS thread.
                 let counted = Cell::new(false);
                 let about_to_be_idle = || {
-                    lock(&self.state).idle += 1;
+                    let mut state = lock(&self.state);
+                    state.idle += 1;
+                    state.running -= 1;
                     counted.set(true);
                 };
                 let _ = catch_unwind(AssertUnwindSafe(|| job(&about_to_be_idle)));
                 state = lock(&self.state);
                 state.idle -= usize::from(counted.get());
+                state.running -= usize::from(!counted.get());
                 continue;
             }
             if state.closed {

@@ -1,6 +1,6 @@
 //! A child process, and the pipes that lead to it.
 
-use super::ended::Ended;
+use super::ended::{Ended, wait_for};
 use super::orphans::Leave;
 use super::output::read_both;
 use super::{ExitStatus, Output, Stdio};
@@ -8,9 +8,6 @@ use crate::clock::Instant;
 use crate::io::pipe_end::{pipe_reads, pipe_writes};
 use crate::net::descriptor::descriptor_conversions;
 use crate::net::socket::{Kind, Socket};
-use crate::park::Reason;
-use crate::readiness::wait_readable_for;
-use crate::scheduler;
 use core::fmt;
 use core::time::Duration;
 use std::io::{self, Read};
@@ -154,26 +151,8 @@ impl Child {
     }
 
     fn wait_until(&mut self, deadline: Option<Instant>) -> io::Result<Option<ExitStatus>> {
-        if let Err(cancelled) = scheduler::checkpoint() {
-            cancelled.raise();
-        }
-        let mut in_time = true;
-        loop {
-            if let Some(status) = self.try_wait()? {
-                return Ok(Some(status));
-            }
-            if !in_time {
-                return Ok(None);
-            }
-            if self.ended.is_none() {
-                self.ended = Ended::of(self.id())?;
-            }
-            let Some(ended) = &self.ended else {
-                // The kernel knows of no such child: somebody has waited for it, and std's call says so.
-                return self.child.wait().map(Some);
-            };
-            in_time = wait_readable_for(Reason::Child(self.child.id()), ended.fd(), deadline)?;
-        }
+        let child = &mut self.child;
+        wait_for(child.id(), &mut self.ended, deadline, || child.try_wait())
     }
 }
 

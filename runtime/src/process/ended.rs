@@ -2,15 +2,20 @@
 //!
 //! It only tells: the child is left to be waited for, so a wait that is cancelled or late takes nothing away.
 
+use crate::clock::Instant;
+use crate::park::Reason;
+use crate::readiness::wait_readable_for;
+use crate::scheduler;
 use crate::sys::event::EventFd;
 use crate::sys::process::{Pidfd, pidfd, wait_ended};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::thread;
 
 /// A descriptor that becomes readable when a child has ended.
-pub(super) enum Ended {
+pub(crate) enum Ended {
     Pidfd(OwnedFd),
     /// Signalled by an OS thread that waits for the child.
     Watched(Arc<EventFd>),
@@ -28,7 +33,7 @@ impl Ended {
     /// # Errors
     ///
     /// If no descriptors or OS threads are left.
-    pub(super) fn of(pid: u32) -> io::Result<Option<Ended>> {
+    fn of(pid: u32) -> io::Result<Option<Ended>> {
         match pidfd(pid)? {
             Pidfd::Open(fd) => Ok(Some(Ended::Pidfd(fd))),
             Pidfd::Gone => Ok(None),
@@ -44,10 +49,44 @@ impl Ended {
         }
     }
 
-    pub(super) fn fd(&self) -> RawFd {
+    fn fd(&self) -> RawFd {
         match self {
             Ended::Pidfd(fd) => fd.as_raw_fd(),
             Ended::Watched(event) => event.as_fd().as_raw_fd(),
         }
+    }
+}
+
+/// Waits until the child `pid` has ended, or until `deadline`: then `None`. `try_wait` asks for its status; `ended` is kept from
+/// one wait to the next.
+pub(crate) fn wait_for(
+    pid: u32,
+    ended: &mut Option<Ended>,
+    deadline: Option<Instant>,
+    mut try_wait: impl FnMut() -> io::Result<Option<ExitStatus>>,
+) -> io::Result<Option<ExitStatus>> {
+    if let Err(cancelled) = scheduler::checkpoint() {
+        cancelled.raise();
+    }
+    let mut in_time = true;
+    loop {
+        if let Some(status) = try_wait()? {
+            *ended = None;
+            return Ok(Some(status));
+        }
+        if !in_time {
+            return Ok(None);
+        }
+        if ended.is_none() {
+            *ended = Ended::of(pid)?;
+        }
+        let Some(ended) = ended else {
+            // It has ended since it was asked for, and the answer is there; or somebody else has taken it.
+            return match try_wait()? {
+                Some(status) => Ok(Some(status)),
+                None => Err(io::Error::new(io::ErrorKind::NotFound, format!("no child process {pid}"))),
+            };
+        };
+        in_time = wait_readable_for(Reason::Child(pid), ended.fd(), deadline)?;
     }
 }

@@ -17,6 +17,9 @@ use std::thread;
 /// caller for ever and has std's function called by a fresh OS thread, which has no thread-locals and no stacks. Those
 /// destructors are then not run. Elsewhere it is std's.
 ///
+/// In a process that [`multiprocess`](crate::multiprocess) has made, the functions that were registered for the end are the
+/// parent's, and are not called.
+///
 /// ```no_run
 /// osier::run(|| {
 ///     osier::spawn(|| osier::process::exit(3));
@@ -24,6 +27,11 @@ use std::thread;
 /// });
 /// ```
 pub fn exit(code: i32) -> ! {
+    if sys::process::is_forked() {
+        // What was registered for the end, was so by the parent and for the parent.
+        let _ = std::io::stdout().flush();
+        sys::process::exit_at_once(code);
+    }
     if scheduler::with_worker(|worker| worker.is_none()) && entry::current_address().is_null() {
         std::process::exit(code);
     }

@@ -38,6 +38,8 @@
 //! ([`Command::output`], [`Command::status`], [`Child::wait_with_output`]) leaves it to this module, which collects
 //! what is left of it when one more child is started.
 //!
+//! A function of this program in a child process, and what processes share, is in [`multiprocess`](crate::multiprocess).
+//!
 //! # Differences from std
 //!
 //! - [`Child::wait_timeout`] is an addition.
@@ -46,9 +48,9 @@
 
 mod child;
 mod command;
-mod ended;
+pub(crate) mod ended;
 mod exit;
-mod orphans;
+pub(crate) mod orphans;
 mod output;
 
 pub use self::child::{Child, ChildStderr, ChildStdin, ChildStdout};

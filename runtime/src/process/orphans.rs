@@ -1,26 +1,35 @@
-//! Children whose handles are gone since the call that had them was cancelled.
+//! Children whose handles are gone: the call that had them was cancelled, or they are meant to run on by themselves.
 //!
-//! Somebody has to wait for them once they have ended, or the kernel keeps them in its list; their callers cannot, so whoever
-//! starts one more child does.
+//! Somebody has to wait for them once they have ended, or the kernel keeps them in its list; whoever starts one more child
+//! does.
 
 use super::child::Child;
 use crate::primitive::lock;
 use std::sync::Mutex;
 
-static ORPHANS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+/// Tries to wait for a child; true when there is no more to wait for.
+type Collect = Box<dyn FnMut() -> bool + Send>;
+
+static ORPHANS: Mutex<Vec<Collect>> = Mutex::new(Vec::new());
 
 /// Waits for those that have ended.
-pub(super) fn collect() {
-    // The list is short: nobody is in it unless a call was cancelled. Taken out, so that nothing is closed under the lock.
-    let orphans = std::mem::take(&mut *lock(&ORPHANS));
-    if orphans.is_empty() {
-        return;
+pub(crate) fn collect() {
+    // Taken out, so that nothing is dropped under the lock. The list is short.
+    let mut orphans = std::mem::take(&mut *lock(&ORPHANS));
+    if !orphans.is_empty() {
+        orphans.retain_mut(|collect| !collect());
+        lock(&ORPHANS).append(&mut orphans);
     }
-    let mut left: Vec<_> = orphans
-        .into_iter()
-        .filter_map(|mut child| matches!(child.try_wait(), Ok(None)).then_some(child))
-        .collect();
-    lock(&ORPHANS).append(&mut left);
+}
+
+/// Leaves a child to [`collect`].
+pub(crate) fn leave(collect: impl FnMut() -> bool + Send + 'static) {
+    lock(&ORPHANS).push(Box::new(collect));
+}
+
+/// Forgets all, in a process that was forked just now: they are its parent's children.
+pub(crate) fn forget() {
+    std::mem::take(&mut *lock(&ORPHANS)).into_iter().for_each(std::mem::forget);
 }
 
 /// Has a child, and leaves it to [`collect`] if that has not ended when this is dropped.
@@ -42,7 +51,7 @@ impl Drop for Leave {
             && let Ok(None) = child.try_wait()
         {
             child.let_go();
-            lock(&ORPHANS).push(child);
+            leave(move || !matches!(child.try_wait(), Ok(None)));
         }
     }
 }

@@ -131,6 +131,21 @@ fn describe_running(limit: usize, write: &mut dyn FnMut(&[u8])) {
     });
 }
 
+/// Forgets the runtime that this OS thread drives, for a process that was forked just now: its green threads stay suspended
+/// for ever, and nothing is dropped. `alone` says that the parent had no other OS thread; only then may locks be taken.
+///
+/// The code that runs may go on, on the green thread's stack if it is one, but must not return into it.
+pub(crate) fn forget_runtime(alone: bool) {
+    let worker = WORKER.replace(ptr::null());
+    // SAFETY: as in `with_worker`: what called us runs inside of the worker's entry.
+    if let Some(worker) = unsafe { worker.as_ref() }
+        && alone
+    {
+        // Its epoll instance is the parent's too: nothing must be taken out of it from here.
+        worker.remote().close_descriptors();
+    }
+}
+
 /// Ends the wait of a green thread, or its next one.
 pub(crate) fn unpark(task: &Arc<Task>) {
     with_worker(|worker| match worker {

@@ -209,6 +209,13 @@ impl EventFd {
         Ok(EventFd(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
+    /// Puts a new one in the place of its descriptor, of which other processes have a duplicate.
+    pub(crate) fn make_anew(&self) -> io::Result<()> {
+        let new = EventFd::new()?;
+        // SAFETY: no pointers. Both are open, and ours; the number stays ours.
+        check(unsafe { libc::dup3(new.0.as_raw_fd(), self.0.as_raw_fd(), libc::O_CLOEXEC) }).map(drop)
+    }
+
     /// Makes it readable. Async-signal-safe.
     pub(crate) fn signal(&self) {
         let one = 1_u64;

@@ -1,8 +1,18 @@
 //! What the kernel says of this process and of its children.
 
 use super::check;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// This process has been forked with [`fork`], or is what came of it. Relaxed: set by who forks, and what it is asked about
+/// is shared with it.
+static HAS_FORKED: AtomicBool = AtomicBool::new(false);
+
+/// This process was made by [`fork`].
+static IS_FORKED: AtomicBool = AtomicBool::new(false);
 
 /// The OS threads of the process; `None` if `/proc` cannot be read.
 pub(crate) fn threads() -> Option<usize> {
@@ -58,4 +68,88 @@ pub(crate) fn wait_ended(pid: u32) {
 pub(crate) fn exit_at_once(code: i32) -> ! {
     // SAFETY: ends the process, and returns to nobody.
     unsafe { libc::_exit(code) }
+}
+
+/// Whether other processes may have duplicates of any descriptor.
+pub(crate) fn has_forked() -> bool {
+    HAS_FORKED.load(Ordering::Relaxed)
+}
+
+/// Whether this process is a copy of another one.
+pub(crate) fn is_forked() -> bool {
+    IS_FORKED.load(Ordering::Relaxed)
+}
+
+/// Makes a copy of this process with this OS thread alone; the child's id, or `None` in the child.
+///
+/// # Safety
+///
+/// If the process has other OS threads, only what is async-signal-safe may be called in the child. If parts of its memory are
+/// shared with the child (`MAP_SHARED`), whoever uses them must expect that.
+pub(crate) unsafe fn fork() -> io::Result<Option<u32>> {
+    HAS_FORKED.store(true, Ordering::Relaxed);
+    // SAFETY: the caller's promise.
+    let pid = check(unsafe { libc::fork() })?;
+    if pid == 0 {
+        IS_FORKED.store(true, Ordering::Relaxed);
+        return Ok(None);
+    }
+    Ok(Some(pid.cast_unsigned()))
+}
+
+/// How the child `pid` has ended; `None` if it has not. Afterwards the number may be another process's.
+pub(crate) fn try_wait(pid: u32) -> io::Result<Option<ExitStatus>> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is valid for a write.
+        match check(unsafe { libc::waitpid(pid.cast_signed(), &raw mut status, libc::WNOHANG) }) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return Ok(Some(ExitStatus::from_raw(status))),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Sends a signal to the child `pid`, which must not have been waited for.
+pub(crate) fn signal(pid: u32, signal: i32) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::kill(pid.cast_signed(), signal) }).map(drop)
+}
+
+/// Has this process end when its parent, which was `parent` when it was forked, does.
+pub(crate) fn end_with_parent(parent: u32) {
+    // SAFETY: numbers only.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM, 0, 0, 0) };
+    // It may have ended before.
+    if std::os::unix::process::parent_id() != parent {
+        exit_at_once(1);
+    }
+}
+
+/// Puts `/dev/null` in the place of these descriptors, so that their numbers stay taken.
+pub(crate) fn replace_with_nothing(fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    if fds.is_empty() {
+        return Ok(());
+    }
+    let nothing = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    for fd in fds {
+        // SAFETY: no pointers; both are open.
+        check(unsafe { libc::dup3(nothing.as_raw_fd(), fd.as_raw_fd(), libc::O_CLOEXEC) })?;
+    }
+    Ok(())
+}
+
+/// The first mapping that this process can write and shares with its children: not a copy in them. `None` if there is none.
+///
+/// # Errors
+///
+/// If `/proc` cannot be read.
+pub(crate) fn shared_mapping() -> io::Result<Option<String>> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let is_shared = |line: &&str| {
+        let rights = line.split(' ').nth(1).unwrap_or_default().as_bytes();
+        rights.get(1) == Some(&b'w') && rights.get(3) == Some(&b's')
+    };
+    Ok(maps.lines().find(is_shared).map(String::from))
 }

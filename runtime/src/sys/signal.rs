@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-pub(crate) use libc::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+pub(crate) use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 /// The greatest signal number, and so the bits of a mask.
 const MAX: i32 = 64;
@@ -165,6 +165,26 @@ impl Drop for Listener {
         }
         self.node.event.store(ptr::null_mut(), Ordering::Release);
     }
+}
+
+/// In a process that was forked just now: makes the listeners' eventfds anew, which are the parent's too, and forgets the
+/// signals that have come to the parent.
+///
+/// # Errors
+///
+/// If no descriptors are left.
+pub(crate) fn after_fork() -> io::Result<()> {
+    let mut node = NODES.load(Ordering::Acquire);
+    // SAFETY: published nodes are never freed.
+    while let Some(listener) = unsafe { node.as_ref() } {
+        // SAFETY: not null while its listener lives, which cannot be dropped meanwhile: there is no other OS thread.
+        if let Some(event) = unsafe { listener.event.load(Ordering::Acquire).as_ref() } {
+            listener.pending.store(0, Ordering::Relaxed);
+            event.make_anew()?;
+        }
+        node = listener.next;
+    }
+    Ok(())
 }
 
 /// A node that nobody uses. Called under the lock of `INSTALLED`.
