@@ -60,7 +60,18 @@ impl MutexCore {
     #[inline]
     pub(crate) fn try_lock(&self) -> bool {
         // Acquire: pairs with the release of each unlock.
-        self.state.fetch_or(LOCKED, Ordering::Acquire) & LOCKED == 0
+        let mut state = match self.state.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => return true,
+            Err(state) => state,
+        };
+        while state & LOCKED == 0 {
+            let taken = state | LOCKED;
+            match self.state.compare_exchange_weak(state, taken, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => state = now,
+            }
+        }
+        false
     }
 
     /// Waits for the lock until `deadline`; false if that came first.
@@ -152,7 +163,7 @@ impl MutexCore {
     /// Gives the lock back. Only for the one who has it. Never waits.
     #[inline]
     pub(crate) fn unlock(&self) {
-        // Release, here and below: pairs with the acquire of each lock.
+        // Release: pairs with the acquire of each lock.
         if self.state.compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.unlock_among_waiters();
         }
@@ -162,8 +173,9 @@ impl MutexCore {
     #[inline(never)]
     fn unlock_among_waiters(&self) {
         let mut state = self.state.load(Ordering::Relaxed);
-        while state & (WAITERS | WOKEN) != WAITERS {
+        while state & WOKEN != 0 {
             let free = state & !LOCKED;
+            // Release: as in `unlock`.
             match self.state.compare_exchange_weak(state, free, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => state = now,
@@ -171,7 +183,7 @@ impl MutexCore {
         }
         let mut waiters = lock(&self.waiters);
         let next = match waiters.first_mut() {
-            // It has left meanwhile.
+            // It has left meanwhile. Release, here and below: as in `unlock`.
             None => {
                 self.state.fetch_and(!LOCKED, Ordering::Release);
                 None
