@@ -92,6 +92,12 @@ fn ten_thousand_clients_talk_at_once_on_one_os_thread_a_process() {
 }
 
 #[test]
+fn several_workers_share_the_clients() {
+    let lines = lines(&run(UPPER, &["load", "--clients", "500", "--workers", "2"]));
+    assert_eq!(lines.last().map(String::as_str), Some("OS threads: 2 of the server, 1 of the clients"));
+}
+
+#[test]
 fn with_os_threads_there_is_one_for_each_client() {
     let lines = lines(&run(UPPER, &["load", "--clients", "100", "--mode", "thread"]));
     assert_eq!(lines.last().map(String::as_str), Some("OS threads: 101 of the server, 1 of the clients"));
@@ -112,6 +118,7 @@ fn bad_input_is_refused() {
             &["server", "--mode", "fibre"],
             &["load", "--clients", "0"],
             &["load", "--clients", "many"],
+            &["load", "--workers", "0"],
         ],
     );
     let refused = client(&free, "hello\n");

@@ -1,7 +1,7 @@
 //! A TCP server that answers in upper case, its client, and ten thousand clients at once.
 //!
 //! What to watch for: `answer` and `exchange` are plain blocking code. `upper server` runs one `answer` per connection, on
-//! green threads or, with `--mode thread` or `process`, on OS threads or in processes: only the call that spawns differs. `upper load` starts such a
+//! green threads (of one OS thread, or of several with `--workers`) or, with `--mode thread` or `process`, on OS threads or in processes: only the call that spawns differs. `upper load` starts such a
 //! server in a second process, connects 10,000 clients to it that all talk at once, and tells how many OS threads
 //! either process has.
 #![forbid(unsafe_code)]
@@ -33,6 +33,9 @@ enum Arguments {
         /// What each connection is served on
         #[arg(long, value_enum, default_value_t = Mode::Green)]
         mode: Mode,
+        /// On how many OS threads the green threads run
+        #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=64))]
+        workers: u16,
     },
     /// Sends each line that is typed, and shows the answer; `q` ends it
     Client {
@@ -54,6 +57,9 @@ enum Arguments {
         /// What the server serves each connection on
         #[arg(long, value_enum, default_value_t = Mode::Green)]
         mode: Mode,
+        /// On how many OS threads the server's green threads run
+        #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=64))]
+        workers: u16,
     },
 }
 
@@ -70,10 +76,10 @@ enum Mode {
 
 fn main() -> ExitCode {
     let outcome = match cli::arguments() {
-        Ok(Arguments::Server { addr, mode }) => server(addr, mode),
+        Ok(Arguments::Server { addr, mode, workers }) => server(addr, mode, workers),
         Ok(Arguments::Client { addr }) => client(addr),
         Ok(Arguments::Answer) => answer_standard_input(),
-        Ok(Arguments::Load { clients, lines, mode }) => load(clients, lines, mode),
+        Ok(Arguments::Load { clients, lines, mode, workers }) => load(clients, lines, mode, workers),
         Err(line) => {
             eprintln!("upper: {line}; see upper --help");
             return ExitCode::from(2);
@@ -90,14 +96,15 @@ fn main() -> ExitCode {
 
 // --- the server ---
 
-fn server(addr: SocketAddr, mode: Mode) -> io::Result<()> {
+fn server(addr: SocketAddr, mode: Mode, workers: u16) -> io::Result<()> {
     allow_descriptors()?;
     let listener = TcpListener::bind(addr)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen at {addr}: {error}")))?;
     println!("listening at {}", listener.local_addr()?);
     match mode {
-        Mode::Green => osier::run(|| {
+        Mode::Green => osier::Builder::new().workers(workers.into()).build()?.run(|| {
             accept(&listener, |stream| {
+                // On this worker, or on one that has nothing to do.
                 osier::spawn(|| serve(stream));
                 Ok(())
             })
@@ -216,14 +223,14 @@ const DOORS: usize = 64;
 /// How long it may all take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn load(clients: u32, lines: u32, mode: Mode) -> io::Result<()> {
+fn load(clients: u32, lines: u32, mode: Mode, workers: u16) -> io::Result<()> {
     let allowed = allow_descriptors()?;
     // A few are for the runtime and the server's output.
     if allowed < u64::from(clients) + 16 {
         let what = format!("{clients} clients are too many: only {allowed} descriptors are allowed");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
-    let server = Server::start(mode)?;
+    let server = Server::start(mode, workers)?;
     let addr = server.addr;
     let outcome = osier::run(|| {
         osier::time::timeout(PATIENCE, || {
@@ -283,10 +290,10 @@ struct Server {
 }
 
 impl Server {
-    fn start(mode: Mode) -> io::Result<Server> {
+    fn start(mode: Mode, workers: u16) -> io::Result<Server> {
         let mode = mode.to_possible_value().map(|mode| mode.get_name().to_owned()).unwrap_or_default();
         let process = Command::new(std::env::current_exe()?)
-            .args(["server", "127.0.0.1:0", "--mode", &mode])
+            .args(["server", "127.0.0.1:0", "--mode", &mode, "--workers", &workers.to_string()])
             .stdout(Stdio::piped())
             .spawn()?;
         // Known when it listens.

@@ -55,11 +55,11 @@ pub(super) fn serve(server: &Server, tell: &impl Fn(&str)) -> io::Result<()> {
     }
 }
 
-/// The time until `until`; `None` is for ever.
+/// The time until `until`, or a little more; `None` is for ever. In whole milliseconds, since Linux before 5.11 knows no other.
 fn timeout(until: Option<Instant>) -> Option<Timespec> {
-    let left = until?.saturating_duration_since(Instant::now());
-    // A length of time that the kernel cannot count is for ever.
-    Timespec::try_from(left.min(Duration::from_secs(3600))).ok()
+    let left = until?.saturating_duration_since(Instant::now()).min(Duration::from_secs(3600));
+    let milliseconds = left.as_millis() as u64 + u64::from(!left.is_zero());
+    Timespec::try_from(Duration::from_millis(milliseconds)).ok()
 }
 
 /// Those who are inside, and what is known of them.

@@ -9,7 +9,7 @@ use osier::thread;
 use std::io;
 
 /// Accepts connections from `listener` and serves each on a green thread, until the server is stopped and the last of them has ended. Each
-/// connection holds a place; when none is left, accepting waits. Several runtimes may do this for one server.
+/// connection holds a place; when none is left, accepting waits. Several workers may do this for one server.
 ///
 /// # Errors
 ///

@@ -26,7 +26,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 const IDLE: usize = 64;
 
 /// Accepts connections from `listener` and hands each to a process, until the server is stopped and the last of them has ended. Each connection
-/// holds a place; when none is left, accepting waits. Here a green thread stands for each process, and waits for it.
+/// holds a place; when none is left, accepting waits. Several workers may do this for one server. Here a green
+/// thread stands for each process, and waits for it.
 ///
 /// # Errors
 ///

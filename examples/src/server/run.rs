@@ -85,7 +85,7 @@ impl Server {
         serve().inspect_err(|_| self.stop())
     }
 
-    /// Runs `serve` on green threads: each worker is an OS thread with a runtime of its own, and all accept from the one listener.
+    /// Runs `serve` on green threads: one on each worker, and all accept from the one listener.
     fn run_green(
         &self,
         beside: impl FnOnce() + Send,
@@ -93,17 +93,20 @@ impl Server {
     ) -> io::Result<()> {
         let listener = osier::net::TcpListener::from(self.listener.try_clone()?);
         let serve = || self.or_stop(|| serve(&listener));
-        std::thread::scope(|workers| {
-            for _ in 1..self.options.workers.get() {
-                workers.spawn(|| osier::run(serve));
-            }
-            osier::run(|| {
-                thread::scope(|scope| {
-                    let beside = scope.spawn(beside);
-                    let result = serve();
-                    beside.kill();
-                    result
-                })
+        let workers = self.options.workers.get();
+        osier::Builder::new().workers(workers).build()?.run(|| {
+            thread::scope(|scope| {
+                let beside = scope.spawn(beside);
+                let door = |worker| thread::Builder::new().worker(worker).spawn_scoped(scope, serve);
+                let doors: Vec<_> =
+                    (0..workers).map(|worker| door(worker).expect("there are so many workers")).collect();
+                let results = doors.into_iter().map(|door| match door.join() {
+                    Ok(result) => result,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                });
+                let outcome = results.fold(Ok(()), Result::and);
+                beside.kill();
+                outcome
             })
         })
     }
