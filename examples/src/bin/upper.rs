@@ -1,9 +1,9 @@
 //! A TCP server that answers in upper case, its client, and ten thousand clients at once.
 //!
 //! What to watch for: `answer` and `exchange` are plain blocking code. `upper server` runs one `answer` per connection, on
-//! green threads (of one OS thread, or of several with `--workers`) or, with `--mode thread` or `process`, on OS threads or in processes: only the call that spawns differs. `upper load` starts such a
-//! server in a second process, connects 10,000 clients to it that all talk at once, and tells how many OS threads
-//! either process has.
+//! green threads (of one OS thread, or of several with `--workers`) or, with `--mode thread` or `process`, on OS threads or in
+//! processes: only the call that spawns differs. `upper load` starts such a server in a second process, connects 10,000 clients to
+//! it that all talk at once, and tells how many OS threads either process has.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
