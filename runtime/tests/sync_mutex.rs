@@ -394,6 +394,29 @@ fn two_locks_in_opposite_order_are_a_deadlock_with_names() {
     });
 }
 
+#[test]
+fn two_locks_in_opposite_order_on_two_workers_are_one_too() {
+    check_with(Builder::new().workers(2), |runtime| {
+        let (forks, spoons) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
+        let deadlock = runtime.try_run(|| {
+            let both = Arc::new(osier::sync::Barrier::new(2));
+            let eat = |worker: usize, first: &Arc<Mutex<()>>, second: &Arc<Mutex<()>>| {
+                let (first, second, both) = (first.clone(), second.clone(), both.clone());
+                let body = move || {
+                    let _first = first.lock().unwrap();
+                    both.wait();
+                    let _second = second.lock().unwrap();
+                };
+                osier::thread::Builder::new().worker(worker).spawn(body).unwrap()
+            };
+            let eaters = [eat(0, &forks, &spoons), eat(1, &spoons, &forks)];
+            eaters.into_iter().for_each(|eater| eater.join().unwrap());
+        });
+        assert_eq!(deadlock.unwrap_err().circle().count(), 2);
+        assert!(forks.try_lock().is_ok() && spoons.try_lock().is_ok(), "given back, and not poisoned");
+    });
+}
+
 /// The name of one who held the mutex before is not shown: it would make a circle where there is none.
 #[test]
 fn who_held_it_before_is_in_no_circle() {

@@ -7,6 +7,17 @@
 //! - Under std's names: [`Mutex`], [`RwLock`], [`Condvar`], [`Barrier`], [`Once`], [`OnceLock`], [`LazyLock`], [`ReentrantLock`], and the
 //!   channels of [`mpsc`] and [`mpmc`]. What needs no change is std's: [`Arc`], [`Weak`], [`atomic`].
 //! - Besides: [`Semaphore`] (a number of permits), [`Event`] (a flag that is waited for), [`WaitGroup`] (until all have left).
+//!
+//! # Differences from std
+//!
+//! - A kill, the end of a [`timeout`](crate::time::timeout), and a greenlet or generator that is told to end poison nothing: they unwind from a
+//!   wait, and nobody has failed. (`std::thread::panicking` is true meanwhile.)
+//! - A green thread that is killed in the closure of a [`Once`] or [`OnceLock`] leaves it to the next one that asks; the closure of
+//!   a [`LazyLock`], of which there is no second, is not interrupted. One that asks for itself panics.
+//! - A [`Mutex`] that was given to others past a waiter goes to that waiter next; an [`RwLock`] is served in the order of arrival.
+//! - Locks wait for at most a time with `lock_timeout`, `read_timeout` and `write_timeout`.
+//! - [`ReentrantLock`], the mapped guards and the path [`poison`] are stable here; `get_cloned`, `set` and `replace` of a lock are not there.
+//! - A lock is larger than std's, since its queue is in it: a `Mutex<()>` takes 96 bytes.
 
 mod barrier;
 mod barrier_core;
