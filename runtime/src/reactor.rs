@@ -29,6 +29,7 @@ use crate::park::{Cancelled, Reason, Unparker, Wake, park};
 use crate::sys::event::{Direction, Epoll, Interest, Readiness};
 use crate::wait_queue::WaitQueue;
 use core::cell::{Cell, RefCell};
+use core::ops::RangeInclusive;
 use core::time::Duration;
 use slab::Slab;
 use std::io;
@@ -301,6 +302,16 @@ impl Reactor {
             entry.read.wake_all();
             entry.write.wake_all();
         });
+    }
+
+    /// [`Reactor::closing_borrowed`] for each number of a range.
+    #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "only a shim sees a stranger's close"))]
+    pub(crate) fn closing_all_borrowed(&self, fds: RangeInclusive<RawFd>) {
+        let end = self.by_fd.try_borrow().map_or(0, |by_fd| by_fd.len());
+        let last = (*fds.end()).min(RawFd::try_from(end).unwrap_or(RawFd::MAX) - 1);
+        for fd in *fds.start()..=last {
+            self.closing_borrowed(fd);
+        }
     }
 
     /// Whether events can come at all.

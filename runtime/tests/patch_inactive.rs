@@ -10,6 +10,42 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+/// Each of these waits for a moment, or would for ever if it were not for the OS threads and processes beside us.
+fn the_rest_blocks(quiet: &UnixStream) {
+    let fd = quiet.as_raw_fd();
+    // SAFETY: all zero is an empty set.
+    let mut set: libc::fd_set = unsafe { std::mem::zeroed() };
+    let mut limit = libc::timeval { tv_sec: 0, tv_usec: 5000 };
+    // SAFETY: a valid set and time; the descriptors are few.
+    let selected = unsafe {
+        libc::FD_SET(fd, &mut set);
+        libc::select(fd + 1, &mut set, std::ptr::null_mut(), std::ptr::null_mut(), &mut limit)
+    };
+    assert_eq!((selected, limit.tv_usec), (0, 0));
+    // SAFETY: no pointers.
+    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    let mut event = libc::epoll_event { events: 0, u64: 0 };
+    // SAFETY: room for one event.
+    assert_eq!(unsafe { libc::epoll_wait(epoll, &mut event, 1, 5) }, 0);
+    // SAFETY: ours.
+    assert_eq!(unsafe { libc::close(epoll) }, 0);
+
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let late = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(5));
+        writer.write_all(b"hello").unwrap();
+    });
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "hello");
+    late.join().unwrap();
+    let mut child = std::process::Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    let file = std::fs::File::open("/proc/self/status").unwrap();
+    // SAFETY: no pointers.
+    assert_eq!(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }, 0);
+}
+
 #[test]
 fn nothing_is_different_before_activation() {
     for group in Group::ALL {
@@ -35,6 +71,8 @@ fn nothing_is_different_before_activation() {
         // SAFETY: one entry.
         assert_eq!(unsafe { libc::poll(&mut entry, 1, 5) }, 0);
         assert!(!neighbour.is_finished(), "a poll blocks too");
+        the_rest_blocks(&one);
+        assert!(!neighbour.is_finished(), "and so does the rest");
 
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! The group `net`: connecting, accepting, closing.
+//! The group `net`: connecting and accepting.
 //!
 //! # The flag
 //!
@@ -9,19 +9,18 @@
 //!
 //! - by `FIONBIO`, which changes that flag alone, in one step;
 //! - by one OS thread at a time ([`FLAG`]), so that no other worker takes our flag for the owner's wish;
-//! - around `accept`, only when `poll` says that a connection is there; around `connect`, only on a socket whose owner is about
+//! - around `accept` (and `splice`, for which the same holds), only when `poll` says that a connection is there; around `connect`, only on a socket whose owner is about
 //!   to wait for it, and which nobody can use before it is connected.
 //!
 //! Who can notice: somebody who shares the open socket (after a `fork`, or from an OS thread off the runtime) and in that
 //! microsecond either enters a blocking call on it, finds nothing to take and is told `EAGAIN`, or sets the flag, and
 //! finds it cleared. A process that is killed in that microsecond leaves it set for those who share the socket.
 
-use super::Group;
 use super::original;
 use super::wait::{checkpoint, error, is_nonblocking, on_descriptor, refuse, time_limit, wait, would_block};
 use crate::clock::Instant;
 use crate::park::Wake;
-use crate::scheduler::{Worker, with_worker};
+use crate::scheduler::Worker;
 use crate::sys::event::Direction;
 use crate::sys::raw;
 use crate::thread::sleep_checked;
@@ -139,22 +138,8 @@ fn connect_with(worker: &Worker, fd: RawFd, call: impl Fn() -> io::Result<usize>
     }
 }
 
-#[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn close(fd: c_int) -> c_int {
-    // Also off a green thread, when this OS thread drives the runtime whose green threads wait.
-    if super::is_active(Group::Net) {
-        with_worker(|worker| {
-            if let Some(worker) = worker {
-                worker.reactor().closing_borrowed(fd);
-            }
-        });
-    }
-    // SAFETY: the caller's promise.
-    unsafe { original::close(fd) }
-}
-
 /// Whether one of these events is there, or an error is.
-fn polls(fd: RawFd, events: libc::c_short) -> io::Result<bool> {
+pub(super) fn polls(fd: RawFd, events: libc::c_short) -> io::Result<bool> {
     let mut entry = pollfd { fd, events, revents: 0 };
     let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: one entry, a valid time, no mask.
@@ -167,7 +152,7 @@ fn polls(fd: RawFd, events: libc::c_short) -> io::Result<bool> {
 static FLAG: AtomicBool = AtomicBool::new(false);
 
 /// What became of a call that must not wait.
-enum Attempt {
+pub(super) enum Attempt {
     /// It was not made: the owner has made the socket nonblocking, so it may be made as it is.
     NotWanted,
     /// It was not made: it would have waited.
@@ -176,7 +161,7 @@ enum Attempt {
 }
 
 /// Makes the call on a blocking socket if `is_ready`, without waiting.
-fn without_wait(
+pub(super) fn without_wait(
     fd: RawFd,
     is_ready: impl Fn() -> io::Result<bool>,
     call: impl Fn() -> io::Result<usize>,

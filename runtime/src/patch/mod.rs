@@ -43,23 +43,60 @@
 //! It ends with `ECANCELED` or `ETIMEDOUT` (sleeps end early and say nothing), and so does each later one; the unwinding
 //! starts at the next wait that is made through this crate. Until then each such call lets the others run.
 //!
+//! # The calls
+//!
+//! | group | functions | on a green thread |
+//! |---|---|---|
+//! | [`Sleep`](Group::Sleep) | `nanosleep` `clock_nanosleep` `usleep` `sleep` | by the runtime's clock |
+//! | [`Net`](Group::Net) | `recv` `recvfrom` `recvmsg` `recvmmsg` `send` `sendto` `sendmsg` `sendmmsg` `read` `readv` `write` `writev` `accept` `accept4` `connect` | tried, then waited for, as long as the socket's options say |
+//! | | `sendfile` `splice` | to a blocking socket `sendfile` sends piece by piece |
+//! | | `close` `dup2` `dup3` `close_range` `closefrom` | wake who waits for what is closed, with `EBADF` |
+//! | [`Poll`](Group::Poll) | `poll` `ppoll` `select` `pselect` `epoll_wait` `epoll_pwait` `epoll_pwait2` | with signal masks; `EINTR` for signals that only the mask lets in |
+//! | [`Pipe`](Group::Pipe) | `read` `readv` `write` `writev` `splice` of pipes, named pipes, eventfds, timers, terminals | terminals are read by the offload pool once there is something |
+//! | [`Process`](Group::Process) | `wait` `waitpid` `wait3` `wait4` `waitid` | one child's end by its pidfd; others have an OS thread that waits, and takes nothing |
+//! | [`Dns`](Group::Dns) | `getaddrinfo` `getnameinfo` `gethostbyname` `gethostbyname2` `gethostbyaddr`, the last three with `_r` | by libc, on the offload pool |
+//! | [`FileLock`](Group::FileLock) | `flock`, `fcntl` with `F_SETLKW` and `F_OFD_SETLKW`, `lockf` | tried again and again, with pauses of up to 5 ms; no `EDEADLK` |
+//! | [`File`](Group::File), not in [`all`] | `read` `readv` `pread` `preadv` `write` `writev` `pwrite` `pwritev` `fsync` `fdatasync` of files | on the offload pool; what is in memory is read in place |
+//!
+//! Names with `64` are shimmed with those without. `shutdown`, `dup` and `fork` need no shim: a shutdown wakes both directions, a
+//! duplicate is a descriptor like any other, and the child of a fork runs unpatched.
+//!
+//! Not shimmed, and so blocking the OS thread: any of these on descriptors 0 to 2, `open` of a named pipe that nobody has
+//! open at the other end, `copy_file_range`, `tee`, `vmsplice`, `io_uring_enter`, `sigwait` and its kin, message queues and semaphores
+//! of System V, `mq_receive`, `mq_send`, `system`, `pclose` (which wait inside of libc), and a `close` that lingers.
+//!
 //! # Limits
 //!
-//! - Descriptors 0 to 2 block the OS thread: std holds a lock of its own while it uses them. So do pipes, terminals and regular
-//!   files, whatever their number.
+//! - Descriptors 0 to 2 block the OS thread: std holds a lock of its own while it uses them.
+//! - A close is seen by those that wait on the OS thread that closes. On another one a wait goes on.
 //! - Outside of green threads the shims make libc's system calls; unlike libc's functions they are no points of
 //!   `pthread_cancel`.
 //! - A library that was opened with `dlopen(RTLD_DEEPBIND)`, calls that glibc makes inside of itself, system calls that are made
 //!   without libc, and statically linked glibc are out of reach.
 //! - On a green thread a blocking `MSG_PEEK | MSG_WAITALL` and `SO_RCVLOWAT` do not wait for more than the first bytes.
-//! - The child of a `fork` runs unpatched.
+//! - A signal handler that runs on the OS thread ends no wait of a green thread, except as the table says; the calls end with `EINTR`
+//!   less often than elsewhere.
+//! - A call of the offload pool that uses the caller's memory (files, terminals, the older look-ups) is not ended by a kill or a
+//!   deadline: they count when it is over.
 
+mod close;
 mod connect;
+mod epoll;
+mod file;
+mod file_lock;
+mod hosts;
+mod messages;
 mod names;
 pub mod original;
+mod pipe;
 mod poll;
+mod pool;
+mod process;
+mod read_write;
+mod select;
 mod sendfile;
 mod sleep;
+mod splice;
 mod symbols;
 mod transfer;
 mod wait;
@@ -108,7 +145,7 @@ impl Group {
         Group::File,
     ];
 
-    fn bit(self) -> u32 {
+    const fn bit(self) -> u32 {
         1 << self as u32
     }
 }
@@ -161,9 +198,15 @@ extern "C" fn deactivate() {
     ACTIVE.store(0, Ordering::Relaxed);
 }
 
+/// Whether a group of these bits was activated.
+#[inline]
+fn is_any_active(bits: u32) -> bool {
+    ACTIVE.load(Ordering::Relaxed) & bits != 0
+}
+
 /// Whether a group was activated.
 #[must_use]
 #[inline]
 pub fn is_active(group: Group) -> bool {
-    ACTIVE.load(Ordering::Relaxed) & group.bit() != 0
+    is_any_active(group.bit())
 }

@@ -1,6 +1,6 @@
 //! The functions that the shims stand in front of: what a call does without us, also on a green thread.
 //!
-//! Each makes the system call that libc's function of that name makes, blocks the OS thread where that blocks, and answers with
+//! Each makes the system call that libc's function of that name makes (or calls libc's, where there is none), blocks the OS thread where that blocks, and answers with
 //! -1 and `errno` where that does. For callers that know what they do, a shim of their own for instance.
 //!
 //! ```
@@ -12,14 +12,21 @@
 //! assert!(start.elapsed() >= std::time::Duration::from_micros(500));
 //! ```
 
+mod descriptors;
+mod names;
+mod waiting;
+
+pub use self::descriptors::*;
+pub use self::names::*;
+pub use self::waiting::*;
+
 use super::wait::{answer, code};
 use crate::sys::{errno, raw};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
 use core::time::Duration;
 use libc::{
-    addrinfo, c_char, c_int, c_uint, c_void, clockid_t, iovec, msghdr, nfds_t, off_t, pollfd, sigset_t,
-    size_t, sockaddr, socklen_t, ssize_t, timespec, useconds_t,
+    c_int, c_uint, c_void, clockid_t, iovec, msghdr, nfds_t, off_t, pollfd, sigset_t, size_t, sockaddr,
+    socklen_t, ssize_t, timespec, useconds_t,
 };
 
 /// As `recv(2)`.
@@ -268,41 +275,6 @@ pub fn sleep(seconds: c_uint) -> c_uint {
     let left = &raw mut time;
     // SAFETY: the kernel reads the time before it writes what is left of it.
     if unsafe { nanosleep(left, left) } == 0 { 0 } else { time.tv_sec as c_uint }
-}
-
-/// As `getaddrinfo(3)`: gives 0 or one of the `EAI_` numbers.
-///
-/// libc's own function, looked up behind ours. When there is none (in a statically linked program) the answer is
-/// `EAI_SYSTEM` with `ENOSYS`.
-///
-/// # Safety
-///
-/// As there: `node` and `service` must each be null or a string that ends with a zero byte, `hints` null or valid, and `list`
-/// valid for a write.
-pub unsafe fn getaddrinfo(
-    node: *const c_char,
-    service: *const c_char,
-    hints: *const addrinfo,
-    list: *mut *mut addrinfo,
-) -> c_int {
-    type GetAddrInfo =
-        unsafe extern "C" fn(*const c_char, *const c_char, *const addrinfo, *mut *mut addrinfo) -> c_int;
-    static FOUND: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
-    // Relaxed: the address alone is all there is to see, and whoever looks it up twice finds the same.
-    let mut found = FOUND.load(Ordering::Relaxed);
-    if found.is_null() {
-        // SAFETY: the name is a string that ends with a zero byte.
-        found = unsafe { libc::dlsym(libc::RTLD_NEXT, c"getaddrinfo".as_ptr()) };
-        FOUND.store(found, Ordering::Relaxed);
-    }
-    if found.is_null() {
-        errno::set(libc::ENOSYS);
-        return libc::EAI_SYSTEM;
-    }
-    // SAFETY: not null, so it is libc's function of this name, which has this type.
-    let function = unsafe { core::mem::transmute::<*mut c_void, GetAddrInfo>(found) };
-    // SAFETY: the caller's promise.
-    unsafe { function(node, service, hints, list) }
 }
 
 pub(super) fn timespec_of(duration: Duration) -> timespec {

@@ -1,21 +1,29 @@
-//! The group `poll`: `poll` and `ppoll`.
+//! The group `poll`: `poll` and `ppoll`, and how a call waits for a set of descriptors.
 //!
 //! One descriptor that is waited for in one direction goes straight to the reactor. For all else the descriptors are put into an epoll
 //! instance of the call's own, and the reactor waits for that: an epoll instance is readable while one of its descriptors is ready.
+//!
+//! # Signal masks
+//!
+//! A call with a mask lets signals in that are blocked otherwise, and ends with `EINTR` when one was handled. The OS thread
+//! cannot wear the mask while the green thread waits, for the others would wear it too. So the mask is given to each try,
+//! in which the kernel takes it up and puts it back; and a descriptor that is readable while such a signal is pending is waited
+//! for besides. Signals that only the mask blocks may be handled meanwhile: they would be, too, were there another OS thread.
 
-use super::wait::{answer, on_green, refuse, wait};
+use super::wait::{on_green, refuse, wait, with_errno};
 use super::{Group, original};
 use crate::clock::Instant;
 use crate::scheduler::Worker;
 use crate::sys::event::{Direction, Epoll};
-use crate::sys::{errno, raw};
+use crate::sys::raw;
+use crate::sys::shimmed::{SignalSet, blocked_signals, pending_signal};
 use crate::thread::sleep_checked;
 use core::ptr;
 use core::slice;
 use core::time::Duration;
 use libc::{c_int, nfds_t, pollfd, sigset_t, timespec};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// How often is looked when there is no descriptor left for an epoll instance.
 const LOOK: Duration = Duration::from_millis(5);
@@ -24,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) unsafe extern "C" fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
     let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
     // SAFETY: the caller's promise.
-    let polled = unsafe { poll_green(entries, count, limit) };
+    let polled = unsafe { poll_green(entries, count, limit, None) };
     // SAFETY: the caller's promise.
     polled.unwrap_or_else(|| unsafe { original::poll(entries, count, timeout) })
 }
@@ -36,26 +44,43 @@ pub(super) unsafe extern "C" fn ppoll(
     limit: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    // A signal mask is the OS thread's, and holds while that waits: it cannot be left to others.
-    if mask.is_null() {
+    // SAFETY: null or valid, by the function's contract.
+    if let Some(limit) = unsafe { limit_of(limit) } {
         // SAFETY: null or valid, by the function's contract.
-        let time = unsafe { limit.as_ref() };
-        let time =
-            time.map(|time| Some((u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?)));
-        let time = time.map(|time| {
-            let (seconds, nanos) = time?;
-            (nanos < 1_000_000_000).then(|| Duration::new(seconds, nanos))
-        });
-        // An invalid time is for the kernel to refuse.
-        if time != Some(None) {
-            // SAFETY: the caller's promise.
-            if let Some(ready) = unsafe { poll_green(entries, count, time.flatten()) } {
-                return ready;
-            }
+        let mask = unsafe { mask_of(mask) };
+        // SAFETY: the caller's promise.
+        if let Some(ready) = unsafe { poll_green(entries, count, limit, mask) } {
+            return ready;
         }
     }
     // SAFETY: the caller's promise.
     unsafe { original::ppoll(entries, count, limit, mask) }
+}
+
+/// How long a call is to wait, `None` for as long as it takes; or nothing if that is invalid, for the kernel to refuse.
+///
+/// # Safety
+///
+/// `limit` must be null or valid.
+pub(super) unsafe fn limit_of(limit: *const timespec) -> Option<Option<Duration>> {
+    // SAFETY: the caller's promise.
+    let Some(limit) = (unsafe { limit.as_ref() }) else {
+        return Some(None);
+    };
+    let seconds = u64::try_from(limit.tv_sec).ok()?;
+    let nanos = u32::try_from(limit.tv_nsec).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Some(Duration::new(seconds, nanos)))
+}
+
+/// The kernel's part of a mask.
+///
+/// # Safety
+///
+/// `mask` must be null or valid.
+pub(super) unsafe fn mask_of(mask: *const sigset_t) -> Option<SignalSet> {
+    // libc's set begins with the kernel's.
+    // SAFETY: the caller's promise, and the set is at least as long as the kernel's, and aligned for it.
+    unsafe { mask.cast::<SignalSet>().as_ref() }.copied()
 }
 
 /// The call on a green thread, if it may switch there.
@@ -63,7 +88,12 @@ pub(super) unsafe extern "C" fn ppoll(
 /// # Safety
 ///
 /// `entries` must point at `count` entries that nobody else uses until it returns.
-unsafe fn poll_green(entries: *mut pollfd, count: nfds_t, limit: Option<Duration>) -> Option<c_int> {
+unsafe fn poll_green(
+    entries: *mut pollfd,
+    count: nfds_t,
+    limit: Option<Duration>,
+    mask: Option<SignalSet>,
+) -> Option<c_int> {
     if limit == Some(Duration::ZERO) {
         return None;
     }
@@ -77,34 +107,64 @@ unsafe fn poll_green(entries: *mut pollfd, count: nfds_t, limit: Option<Duration
         if entries.iter().any(|entry| (0..=libc::STDERR_FILENO).contains(&entry.fd)) {
             return None;
         }
-        let before = errno::last();
-        let result = poll_with(worker, entries, limit);
-        if result.is_ok() {
-            errno::set(before);
-        }
-        Some(answer(result) as c_int)
+        let polled = with_errno(|| {
+            wait_for_any(worker, limit, mask, |look| match look {
+                Look::Try => {
+                    let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
+                    let count = entries.len() as nfds_t;
+                    let mask = mask.as_ref().map_or(ptr::null(), ptr::from_ref).cast();
+                    // SAFETY: so many entries, a valid time; of a mask the kernel reads what a `SignalSet` has.
+                    unsafe { raw::ppoll(entries.as_mut_ptr(), count, &raw mut none, mask) }
+                }
+                Look::Entries(of) => {
+                    of.extend_from_slice(entries);
+                    Ok(0)
+                }
+            })
+        });
+        Some(polled as c_int)
     })
     .flatten()
 }
 
-fn poll_with(worker: &Worker, entries: &mut [pollfd], limit: Option<Duration>) -> io::Result<usize> {
+/// What is asked of a call that waits for a set of descriptors.
+pub(super) enum Look<'a> {
+    /// How many are ready now?
+    Try,
+    /// Which are they?
+    Entries(&'a mut Vec<pollfd>),
+}
+
+/// Waits until `ask` finds some ready, or for `limit`: then the answer is 0.
+///
+/// # Errors
+///
+/// Those of `ask`, `EINTR` among them, and those of a cancelled wait.
+pub(super) fn wait_for_any(
+    worker: &Worker,
+    limit: Option<Duration>,
+    mask: Option<SignalSet>,
+    mut ask: impl FnMut(Look<'_>) -> io::Result<usize>,
+) -> io::Result<usize> {
     if worker.spend() {
         worker.yield_now().map_err(|cancelled| refuse(worker, cancelled))?;
     }
     let until = limit.and_then(|limit| worker.now().checked_add(limit));
     let mut watch = None;
     loop {
-        let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: so many entries, a valid time, no mask.
-        let ready =
-            unsafe { raw::ppoll(entries.as_mut_ptr(), entries.len() as nfds_t, &raw mut none, ptr::null()) }?;
+        let ready = ask(Look::Try)?;
         if ready > 0 || until.is_some_and(|until| until <= worker.now()) {
             return Ok(ready);
         }
-        let watch = watch.get_or_insert_with(|| Watch::of(entries));
-        match watch.wait(worker, until) {
-            Ok(_) => {}
-            // Closed, or not to be watched: polled again, which tells.
+        if watch.is_none() {
+            let mut entries = Vec::new();
+            ask(Look::Entries(&mut entries))?;
+            watch = Some(Watch::of(&entries, mask));
+        }
+        let waited = watch.as_ref().map_or(Ok(()), |watch| watch.wait(worker, until));
+        match waited {
+            Ok(()) => {}
+            // Closed, or not to be watched: asked again, which tells.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::EPERM)) => {
                 worker.yield_now().map_err(|cancelled| refuse(worker, cancelled))?;
             }
@@ -115,8 +175,9 @@ fn poll_with(worker: &Worker, entries: &mut [pollfd], limit: Option<Duration>) -
 
 /// How to wait for a set of descriptors.
 enum Watch {
-    One(c_int, Direction),
-    Set(Epoll),
+    One(RawFd, Direction),
+    /// With the descriptor that tells of a signal, if one is to end the wait.
+    Set(Epoll, #[expect(dead_code, reason = "open as long as it is waited for")] Option<OwnedFd>),
     /// Nothing to wait for but the time.
     Nothing,
     /// No descriptor was to be had for a set: look now and then.
@@ -124,9 +185,12 @@ enum Watch {
 }
 
 impl Watch {
-    fn of(entries: &[pollfd]) -> Watch {
+    fn of(entries: &[pollfd], mask: Option<SignalSet>) -> Watch {
+        // Those that are blocked now, and come in under the mask.
+        let let_in = mask.map_or(0, |mask| blocked_signals() & !mask);
         let mut wanted = entries.iter().filter(|entry| entry.fd >= 0);
         match (wanted.next(), wanted.next()) {
+            _ if let_in != 0 => {}
             (None, _) => return Watch::Nothing,
             (Some(one), None) => {
                 let direction = match one.events {
@@ -143,6 +207,14 @@ impl Watch {
         let Ok(set) = Epoll::new() else {
             return Watch::Glances;
         };
+        let mut signal = None;
+        if let_in != 0 {
+            let added = pending_signal(let_in)
+                .and_then(|fd| set.add_polled(signal.insert(fd).as_raw_fd(), libc::POLLIN));
+            if added.is_err() {
+                return Watch::Glances;
+            }
+        }
         for entry in entries.iter().filter(|entry| entry.fd >= 0) {
             match set.add_polled(entry.fd, entry.events) {
                 Ok(()) => {}
@@ -151,13 +223,13 @@ impl Watch {
                 Err(_) => return Watch::Glances,
             }
         }
-        Watch::Set(set)
+        Watch::Set(set, signal)
     }
 
     fn wait(&self, worker: &Worker, until: Option<Instant>) -> io::Result<()> {
         match self {
             Watch::One(fd, direction) => wait(worker, *fd, *direction, until).map(drop),
-            Watch::Set(set) => wait(worker, set.as_fd().as_raw_fd(), Direction::Read, until).map(drop),
+            Watch::Set(set, _) => wait(worker, set.as_fd().as_raw_fd(), Direction::Read, until).map(drop),
             Watch::Nothing => sleep_checked(until).map_err(|cancelled| refuse(worker, cancelled)),
             Watch::Glances => {
                 let look = worker.now().checked_add(LOOK);

@@ -1,7 +1,6 @@
 //! The group `net`: sending and receiving.
 //!
-//! A call is tried with `MSG_DONTWAIT`, which is a flag of the call and not of the socket. `read` and its kin take any descriptor:
-//! on what is no socket (`ENOTSOCK`) the call is made as it is.
+//! A call is tried with `MSG_DONTWAIT`, which is a flag of the call and not of the socket.
 //!
 //! A blocking send on a stream returns when all was sent, not when something was, and C code relies on it; so does a
 //! receive with `MSG_WAITALL`. Such a call goes on after a short transfer. An error that comes after the first bytes is left for the
@@ -109,101 +108,6 @@ pub(super) unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags
     sent.unwrap_or_else(|| unsafe { original::sendmsg(fd, message, flags) })
 }
 
-#[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
-    // A read of nothing never waits, unlike a receive.
-    if len == 0 {
-        // SAFETY: the caller's promise.
-        return unsafe { original::read(fd, buf, len) };
-    }
-    let received = on_descriptor(fd, |worker| {
-        let received = transfer(
-            worker,
-            fd,
-            Direction::Read,
-            0,
-            || 0,
-            |_, flags| {
-                // SAFETY: the caller's promise; no address is asked for.
-                unsafe { raw::recvfrom(fd, buf, len, flags, ptr::null_mut(), ptr::null_mut()) }
-            },
-        );
-        // SAFETY: the caller's promise.
-        or_no_socket(received, || unsafe { raw::read(fd, buf, len) })
-    });
-    // SAFETY: the caller's promise.
-    received.unwrap_or_else(|| unsafe { original::read(fd, buf, len) })
-}
-
-#[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
-    // SAFETY: the caller's promise.
-    let Some(message) = (unsafe { message_of(parts, count) }) else {
-        // SAFETY: the caller's promise.
-        return unsafe { original::readv(fd, parts, count) };
-    };
-    let received = on_descriptor(fd, |worker| {
-        let mut message = message;
-        let received = transfer(
-            worker,
-            fd,
-            Direction::Read,
-            0,
-            || 0,
-            |_, flags| {
-                // SAFETY: the message is of the caller's parts, and nothing else.
-                unsafe { raw::recvmsg(fd, &raw mut message, flags) }
-            },
-        );
-        // SAFETY: the caller's promise.
-        or_no_socket(received, || unsafe { raw::readv(fd, parts, count) })
-    });
-    // SAFETY: the caller's promise.
-    received.unwrap_or_else(|| unsafe { original::readv(fd, parts, count) })
-}
-
-#[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
-    if len == 0 {
-        // SAFETY: the caller's promise.
-        return unsafe { original::write(fd, buf, len) };
-    }
-    let sent = on_descriptor(fd, |worker| {
-        let sent = transfer(
-            worker,
-            fd,
-            Direction::Write,
-            0,
-            || len,
-            |done, flags| {
-                // SAFETY: the caller's promise; `done` bytes of `len` have been sent.
-                unsafe { raw::sendto(fd, buf.wrapping_byte_add(done), len - done, flags, ptr::null(), 0) }
-            },
-        );
-        // SAFETY: the caller's promise.
-        or_no_socket(sent, || unsafe { raw::write(fd, buf, len) })
-    });
-    // SAFETY: the caller's promise.
-    sent.unwrap_or_else(|| unsafe { original::write(fd, buf, len) })
-}
-
-#[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
-    // SAFETY: the caller's promise.
-    let Some(message) = (unsafe { message_of(parts, count) }) else {
-        // SAFETY: the caller's promise.
-        return unsafe { original::writev(fd, parts, count) };
-    };
-    let sent = on_descriptor(fd, |worker| {
-        // SAFETY: the message is of the caller's parts, and nothing else.
-        let sent = unsafe { send_message(worker, fd, &raw const message, 0) };
-        // SAFETY: the caller's promise.
-        or_no_socket(sent, || unsafe { raw::writev(fd, parts, count) })
-    });
-    // SAFETY: the caller's promise.
-    sent.unwrap_or_else(|| unsafe { original::writev(fd, parts, count) })
-}
-
 /// Sends all of `bytes` on a stream, as `send` does.
 pub(super) fn send_bytes(worker: &Worker, fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     transfer(
@@ -222,7 +126,7 @@ pub(super) fn send_bytes(worker: &Worker, fd: RawFd, bytes: &[u8]) -> io::Result
 
 /// Tries, and waits as long as the socket's owner lets it. `whole` is asked after a transfer: how many bytes there must be in all
 /// before a blocking call returns; `attempt` is told how many there are, and with which flags to try.
-fn transfer(
+pub(super) fn transfer(
     worker: &Worker,
     fd: RawFd,
     direction: Direction,
@@ -271,7 +175,7 @@ fn transfer(
 /// # Safety
 ///
 /// As for `sendmsg`.
-unsafe fn send_message(
+pub(super) unsafe fn send_message(
     worker: &Worker,
     fd: RawFd,
     message: *const msghdr,
@@ -298,17 +202,6 @@ unsafe fn send_message(
     )
 }
 
-/// What `otherwise` makes of a descriptor that is no socket.
-fn or_no_socket(
-    result: io::Result<usize>,
-    otherwise: impl FnOnce() -> io::Result<usize>,
-) -> io::Result<usize> {
-    match result {
-        Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => otherwise(),
-        result => result,
-    }
-}
-
 /// Whether a receive on a blocking socket is to fill its buffer. Only streams know that.
 fn waits_for_all(fd: RawFd, flags: c_int) -> bool {
     flags & (libc::MSG_WAITALL | libc::MSG_PEEK) == libc::MSG_WAITALL
@@ -316,29 +209,10 @@ fn waits_for_all(fd: RawFd, flags: c_int) -> bool {
             .is_ok_and(|kind| kind == libc::SOCK_STREAM)
 }
 
-/// A message of nothing but these parts; `None` if there is nothing in them, or for the kernel to refuse.
-///
-/// # Safety
-///
-/// `parts` must be null or point at `count` entries.
-unsafe fn message_of(parts: *const iovec, count: c_int) -> Option<msghdr> {
-    let count = usize::try_from(count).ok().filter(|count| *count > 0 && !parts.is_null())?;
-    // SAFETY: not null, so there are so many, says the caller.
-    let slice = unsafe { slice::from_raw_parts(parts, count) };
-    if total(slice) == 0 {
-        return None;
-    }
-    // SAFETY: of numbers and pointers: all zero is an empty message.
-    let mut message: msghdr = unsafe { core::mem::zeroed() };
-    message.msg_iov = parts.cast_mut();
-    message.msg_iovlen = count;
-    Some(message)
-}
-
 /// # Safety
 ///
 /// `message` must be valid for as long as the answer is used.
-unsafe fn parts_of<'a>(message: *const msghdr) -> &'a [iovec] {
+pub(super) unsafe fn parts_of<'a>(message: *const msghdr) -> &'a [iovec] {
     // SAFETY: the caller's promise.
     let message = unsafe { &*message };
     if message.msg_iov.is_null() {
@@ -348,12 +222,12 @@ unsafe fn parts_of<'a>(message: *const msghdr) -> &'a [iovec] {
     unsafe { slice::from_raw_parts(message.msg_iov, message.msg_iovlen) }
 }
 
-fn total(parts: &[iovec]) -> usize {
+pub(super) fn total(parts: &[iovec]) -> usize {
     parts.iter().fold(0, |sum, part| sum.saturating_add(part.iov_len))
 }
 
 /// What is left of the part in which byte `done` lies; nothing if it lies behind them all.
-fn rest(parts: &[iovec], mut done: usize) -> (*mut c_void, usize) {
+pub(super) fn rest(parts: &[iovec], mut done: usize) -> (*mut c_void, usize) {
     for part in parts {
         if done < part.iov_len {
             return (part.iov_base.wrapping_byte_add(done), part.iov_len - done);

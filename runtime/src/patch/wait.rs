@@ -10,12 +10,13 @@
 //! 4. A call on a nonblocking descriptor never switches, which also keeps the usual signal handlers (a byte into a nonblocking
 //!    socket) from switching wherever they have interrupted the worker.
 
-use super::{Group, is_active};
+use super::{Group, is_active, is_any_active};
 use crate::clock::Instant;
 use crate::limits;
 use crate::park::{Cancelled, Reason, Wake};
 use crate::scheduler::{Place, Worker, with_place};
 use crate::sys::event::Direction;
+use crate::sys::shimmed::kind_of;
 use crate::sys::{errno, raw};
 use core::time::Duration;
 use libc::{c_int, c_long};
@@ -25,7 +26,13 @@ use std::os::fd::RawFd;
 /// Runs `f` if the group is active and the call was made on a green thread.
 #[inline]
 pub(super) fn on_green<T>(group: Group, f: impl FnOnce(&Worker) -> T) -> Option<T> {
-    if !is_active(group) {
+    on_green_of(group.bit(), f)
+}
+
+/// [`on_green`] for a call of several groups.
+#[inline]
+fn on_green_of<T>(bits: u32, f: impl FnOnce(&Worker) -> T) -> Option<T> {
+    if !is_any_active(bits) {
         return None;
     }
     with_place(|place| match place {
@@ -40,17 +47,28 @@ pub(super) fn on_descriptor(
     fd: RawFd,
     f: impl FnOnce(&Worker) -> io::Result<usize>,
 ) -> Option<libc::ssize_t> {
-    if fd <= libc::STDERR_FILENO {
-        return None;
+    on_descriptor_of(Group::Net.bit(), fd, f)
+}
+
+/// [`on_descriptor`] for a call of these groups.
+#[inline]
+pub(super) fn on_descriptor_of(
+    bits: u32,
+    fd: RawFd,
+    f: impl FnOnce(&Worker) -> io::Result<usize>,
+) -> Option<libc::ssize_t> {
+    if fd <= libc::STDERR_FILENO { None } else { on_green_of(bits, |worker| with_errno(|| f(worker))) }
+}
+
+/// What C is told of a call that was made for it.
+#[inline]
+pub(super) fn with_errno(call: impl FnOnce() -> io::Result<usize>) -> libc::ssize_t {
+    let before = errno::last();
+    let result = call();
+    if result.is_ok() {
+        errno::set(before);
     }
-    on_green(Group::Net, |worker| {
-        let before = errno::last();
-        let result = f(worker);
-        if result.is_ok() {
-            errno::set(before);
-        }
-        answer(result)
-    })
+    answer(result)
 }
 
 /// What C is told: the number, or -1 and `errno`.
@@ -106,7 +124,7 @@ pub(super) fn refuse(worker: &Worker, cancelled: Cancelled) -> io::Error {
     })
 }
 
-/// Has a green thread yield whose calls on blocking sockets have succeeded without waiting for a long time.
+/// Has a green thread yield whose calls on blocking descriptors have succeeded without waiting for a long time.
 #[inline]
 pub(super) fn checkpoint(worker: &Worker, fd: RawFd) -> io::Result<()> {
     if worker.spend() { yield_for(worker, fd) } else { Ok(()) }
@@ -114,8 +132,12 @@ pub(super) fn checkpoint(worker: &Worker, fd: RawFd) -> io::Result<()> {
 
 #[cold]
 fn yield_for(worker: &Worker, fd: RawFd) -> io::Result<()> {
-    let is_socket = raw::socket_option::<c_int>(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok();
-    if !is_socket || is_nonblocking(fd)? {
+    let group = match kind_of(fd)? {
+        libc::S_IFSOCK => Group::Net,
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Group::File,
+        _ => Group::Pipe,
+    };
+    if !is_active(group) || is_nonblocking(fd)? {
         return Ok(());
     }
     worker.yield_now().map_err(|cancelled| refuse(worker, cancelled))

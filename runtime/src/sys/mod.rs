@@ -12,6 +12,8 @@ pub(crate) mod memory;
 pub(crate) mod process;
 #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "some are called only by shims"))]
 pub(crate) mod raw;
+#[cfg(feature = "patch")]
+pub(crate) mod shimmed;
 pub(crate) mod signal;
 pub(crate) mod socket;
 

@@ -27,6 +27,18 @@ pub(crate) fn neighbour_goes_on<T: 'static>(
     release: impl FnOnce(),
 ) -> T {
     let threads = os_threads();
+    others_go_on(what, call, || {
+        assert_eq!(os_threads(), threads, "{what} was handed to an OS thread");
+        release();
+    })
+}
+
+/// [`neighbour_goes_on`] for a call that may have an OS thread wait.
+pub(crate) fn others_go_on<T: 'static>(
+    what: &str,
+    call: impl FnOnce() -> T + 'static,
+    release: impl FnOnce(),
+) -> T {
     let begun = Rc::new(Cell::new(false));
     let waiter = osier::spawn_local({
         let begun = begun.clone();
@@ -40,7 +52,6 @@ pub(crate) fn neighbour_goes_on<T: 'static>(
         assert!(begun.get(), "{what} has not begun");
         assert!(!waiter.is_finished(), "{what} did not wait");
     }
-    assert_eq!(os_threads(), threads, "{what} was handed to an OS thread");
     release();
     waiter.join().unwrap_or_else(|_| panic!("{what} has panicked"))
 }

@@ -1,0 +1,101 @@
+//! The group `net`: `splice`, from or to a pipe.
+//!
+//! Between pipes and files `SPLICE_F_NONBLOCK` keeps the call from waiting. A blocking socket does not heed it: there the socket's
+//! own flag is set for the length of the call, as [`connect`](super::connect) explains.
+
+use super::connect::{Attempt, polls, without_wait};
+use super::original;
+use super::wait::{checkpoint, error, is_nonblocking, on_descriptor_of, time_limit, wait, would_block};
+use super::{Group, is_active};
+use crate::clock::Instant;
+use crate::park::Wake;
+use crate::scheduler::Worker;
+use crate::sys::event::Direction;
+use crate::sys::shimmed::{self, kind_of};
+use libc::{c_int, c_uint, loff_t, size_t, ssize_t};
+use std::io;
+use std::os::fd::RawFd;
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn splice(
+    from: c_int,
+    from_at: *mut loff_t,
+    to: c_int,
+    to_at: *mut loff_t,
+    len: size_t,
+    flags: c_uint,
+) -> ssize_t {
+    let moved = if (0..=libc::STDERR_FILENO).contains(&to) {
+        None
+    } else {
+        on_descriptor_of(Group::Net.bit() | Group::Pipe.bit(), from, |worker| {
+            // SAFETY: the caller's promise.
+            splice_with(worker, from, to, flags, |flags| unsafe {
+                shimmed::splice(from, from_at, to, to_at, len, flags)
+            })
+        })
+    };
+    // SAFETY: the caller's promise.
+    moved.unwrap_or_else(|| unsafe { original::splice(from, from_at, to, to_at, len, flags) })
+}
+
+fn splice_with(
+    worker: &Worker,
+    from: RawFd,
+    to: RawFd,
+    flags: c_uint,
+    call: impl Fn(c_uint) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let (source, sink) = (kind_of(from)?, kind_of(to)?);
+    if source != libc::S_IFIFO && sink != libc::S_IFIFO {
+        // For the kernel to refuse.
+        return call(flags);
+    }
+    let socket = match (source, sink) {
+        (libc::S_IFSOCK, _) => Some((from, libc::POLLIN)),
+        (_, libc::S_IFSOCK) => Some((to, libc::POLLOUT)),
+        _ => None,
+    };
+    let group = if socket.is_some() { Group::Net } else { Group::Pipe };
+    if !is_active(group) || flags & libc::SPLICE_F_NONBLOCK != 0 && socket.is_none() {
+        return call(flags);
+    }
+    checkpoint(worker, if source == libc::S_IFREG { to } else { from })?;
+    let mut until: Option<Option<Instant>> = None;
+    loop {
+        let tried = match socket {
+            None => call(flags | libc::SPLICE_F_NONBLOCK),
+            Some((fd, events)) => {
+                let call = || call(flags | libc::SPLICE_F_NONBLOCK);
+                match without_wait(fd, || polls(fd, events), call)? {
+                    Attempt::Made(result) => result,
+                    Attempt::NotReady => Err(error(libc::EAGAIN)),
+                    // The socket does not wait; the pipe may.
+                    Attempt::NotWanted => call(),
+                }
+            }
+        };
+        match tried {
+            Err(blocked) if would_block(&blocked) => {}
+            result => return result,
+        }
+        // For whichever of the two was not ready, as long as its owner waits at all.
+        let (fd, direction, option) = if !polls(from, libc::POLLIN)? {
+            (from, Direction::Read, libc::SO_RCVTIMEO)
+        } else {
+            (to, Direction::Write, libc::SO_SNDTIMEO)
+        };
+        let of_socket = socket.is_some_and(|(socket, _)| socket == fd);
+        if is_nonblocking(fd)? || !of_socket && flags & libc::SPLICE_F_NONBLOCK != 0 {
+            return Err(error(libc::EAGAIN));
+        }
+        let until = match until {
+            Some(until) => until,
+            None if of_socket => *until.insert(time_limit(worker, fd, option)?),
+            None => None,
+        };
+        if wait(worker, fd, direction, until)? == Wake::Deadline {
+            return Err(error(libc::EAGAIN));
+        }
+    }
+}
