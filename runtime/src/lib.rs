@@ -36,6 +36,7 @@
 //! - [`greenlet`] and [`generator`] switch stacks by hand, with or without a runtime.
 //! - [`Builder::workers`] has several OS threads run green threads: what has not started goes to one that has nothing to do.
 //! - [`Builder`] exchanges the [`Policy`] and the [`Clock`](time::Clock); [`Runtime::enter`] lets a loop of yours drive the runtime.
+//! - [`model_checking`] is a chapter on how to know that an interleaving cannot go wrong, in code of yours and in Osier.
 //!
 //! # What to rely on
 //!
@@ -138,6 +139,7 @@ pub mod fs;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
 pub mod io;
 pub mod local;
+pub mod model_checking;
 #[allow(unsafe_code, reason = "copies the process")]
 pub mod multiprocess;
 #[allow(unsafe_code, reason = "`from_raw_fd` of std's trait")]
