@@ -22,7 +22,7 @@
 //!
 //! # Invariants
 //!
-//! `LOCKED` may be set by anybody who finds it clear, and cleared by the one who has the lock. All else changes under the
+//! `LOCKED` may be set by anybody, who has the lock if it was clear, and cleared by the one who has the lock. All else changes under the
 //! queue's lock, where: `WAITERS` says whether the queue is empty; `WOKEN` is set just if the first waiter is
 //! `Waiter::Woken`, and no other ever is; and while somebody waits and `LOCKED` is clear, `WOKEN` is set.
 
@@ -60,18 +60,7 @@ impl MutexCore {
     #[inline]
     pub(crate) fn try_lock(&self) -> bool {
         // Acquire: pairs with the release of each unlock.
-        let mut state = match self.state.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => return true,
-            Err(state) => state,
-        };
-        while state & LOCKED == 0 {
-            let taken = state | LOCKED;
-            match self.state.compare_exchange_weak(state, taken, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(now) => state = now,
-            }
-        }
-        false
+        self.state.fetch_or(LOCKED, Ordering::Acquire) & LOCKED == 0
     }
 
     /// Waits for the lock until `deadline`; false if that came first.
@@ -163,7 +152,7 @@ impl MutexCore {
     /// Gives the lock back. Only for the one who has it. Never waits.
     #[inline]
     pub(crate) fn unlock(&self) {
-        // Release: pairs with the acquire of each lock.
+        // Release, here and below: pairs with the acquire of each lock.
         if self.state.compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.unlock_among_waiters();
         }
@@ -173,9 +162,8 @@ impl MutexCore {
     #[inline(never)]
     fn unlock_among_waiters(&self) {
         let mut state = self.state.load(Ordering::Relaxed);
-        while state & WOKEN != 0 {
+        while state & (WAITERS | WOKEN) != WAITERS {
             let free = state & !LOCKED;
-            // Release: as in `unlock`.
             match self.state.compare_exchange_weak(state, free, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => state = now,
@@ -183,7 +171,7 @@ impl MutexCore {
         }
         let mut waiters = lock(&self.waiters);
         let next = match waiters.first_mut() {
-            // It has left meanwhile. Release, here and below: as in `unlock`.
+            // It has left meanwhile.
             None => {
                 self.state.fetch_and(!LOCKED, Ordering::Release);
                 None
@@ -198,8 +186,9 @@ impl MutexCore {
             }
             Some(first) => {
                 let next = wake(first);
-                // Nobody else can change it: the lock is ours, and so is the queue's.
-                self.state.store(WAITERS | WOKEN, Ordering::Release);
+                // Nobody else can change it, since the lock is ours, and so is the queue's; but others may set `LOCKED` again, in vain.
+                // Next to these read-modify-writes a plain store would be enough, were loom to keep them apart.
+                self.state.swap(WAITERS | WOKEN, Ordering::Release);
                 next
             }
         };
