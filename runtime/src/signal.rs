@@ -72,7 +72,8 @@ impl fmt::Debug for Signal {
 
 /// Receives some of the process's signals, from its making to its drop, instead of what they did before.
 ///
-/// Every `Signals` that wants a signal receives it. Signals that come while nobody waits are kept, each once.
+/// Every `Signals` that wants a signal receives it. Signals that come while nobody waits are kept, each once. Several green threads,
+/// also of different workers, and OS threads may wait for one `Signals`: each signal goes to one of them.
 pub struct Signals {
     listener: Listener,
 }
@@ -142,6 +143,16 @@ impl fmt::Debug for Signals {
 }
 
 /// Waits for Ctrl-C (SIGINT), which from the call to its return does not end the process.
+///
+/// ```no_run
+/// osier::run(|| {
+///     let work = osier::spawn(|| osier::sleep(osier::time::Duration::from_secs(3600)));
+///     osier::signal::ctrl_c()?;
+///     work.kill();
+///     Ok::<(), std::io::Error>(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 ///

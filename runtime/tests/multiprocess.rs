@@ -8,7 +8,7 @@
 mod common;
 
 use common::{LONG, Log, MILLI, OnDrop, PATIENCE};
-use osier::multiprocess::{Builder, Process, Queue, Semaphore, duplex, fork, one_way};
+use osier::multiprocess::{Builder, Map, Process, Queue, Semaphore, duplex, fork, one_way};
 use osier::os::unix::net::UnixStream;
 use osier::os::unix::process::ExitStatusExt;
 use osier::process::exit;
@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;
 
-const CASES: [(&str, fn()); 20] = [
+const CASES: [(&str, fn()); 21] = [
     ("each_process_counts_its_own", each_process_counts_its_own),
     ("a_child_may_have_children", a_child_may_have_children),
     ("how_a_child_ends", how_a_child_ends),
@@ -32,6 +32,7 @@ const CASES: [(&str, fn()); 20] = [
     ("a_full_queue_is_waited_for", a_full_queue_is_waited_for),
     ("messages_both_ways_and_their_end", messages_both_ways_and_their_end),
     ("a_lock_between_processes", a_lock_between_processes),
+    ("a_map_between_processes", a_map_between_processes),
     ("a_daemon_ends_with_its_handle_and_with_its_parent", a_daemon_ends_with_its_handle_and_with_its_parent),
     ("one_that_is_not_alone_is_refused", one_that_is_not_alone_is_refused),
     ("idle_os_threads_of_the_pool_are_ended", idle_os_threads_of_the_pool_are_ended),
@@ -527,6 +528,38 @@ fn a_lock_between_processes() {
     });
 }
 
+fn a_map_between_processes() {
+    let before = descriptors();
+    osier::run(|| {
+        let map = Map::new().unwrap();
+        assert!(map.is_empty().unwrap());
+        assert_eq!(map.insert(b"sum", b"0").unwrap(), None);
+        assert_eq!(map.insert(b"", b"").unwrap(), None);
+        assert_eq!(map.get(b"").unwrap().unwrap(), b"");
+        assert_eq!(map.get(b"none").unwrap(), None);
+        let add = |sum: Option<Vec<u8>>| {
+            let sum: u32 = String::from_utf8(sum.unwrap()).unwrap().parse().unwrap();
+            (sum + 1).to_string().into_bytes()
+        };
+        let add_all = || (0..50).for_each(|_| map.update(b"sum", add).unwrap());
+        let mut processes: Vec<_> = (0..4).map(|_| Process::spawn(add_all).unwrap()).collect();
+        add_all();
+        processes.iter_mut().for_each(|process| assert!(process.join().unwrap().success()));
+        assert_eq!(map.get(b"sum").unwrap().unwrap(), b"250");
+        assert_eq!(map.len().unwrap(), 2);
+        assert_eq!(map.remove(b"sum").unwrap().unwrap(), b"250");
+        assert_eq!(map.get(&[0; 65536]).unwrap_err().kind(), ErrorKind::InvalidInput);
+        drop(map);
+        // Its process ends when nobody can ask it any more, and whoever starts one more child collects it.
+        let end = std::time::Instant::now() + PATIENCE / 2;
+        while children() > 0 {
+            assert!(std::time::Instant::now() < end);
+            code(|| ());
+        }
+    });
+    assert_eq!(descriptors(), before);
+}
+
 /// Waits until there is no process of this number, or only what is left of it.
 fn wait_for_end(pid: u32) {
     let end = std::time::Instant::now() + PATIENCE;
@@ -540,6 +573,11 @@ fn a_daemon_ends_with_its_handle_and_with_its_parent() {
     osier::run(|| {
         let daemon = Builder::new().daemon(true).spawn(|| osier::sleep(LONG)).unwrap();
         let pid = daemon.pid();
+        let mut daemon = daemon;
+        let theirs = &mut daemon;
+        let refused = code(move || exit(i32::from(theirs.terminate().is_ok_and(|()| true))));
+        assert_eq!(refused, Some(0), "a child is not its sibling's parent");
+        assert!(daemon.is_alive().unwrap());
         drop(daemon);
         wait_for_end(pid);
 

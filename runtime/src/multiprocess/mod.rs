@@ -2,7 +2,7 @@
 //!
 //! [`Process`] runs a function in a copy of this process. [`Semaphore`] (with one permit: a lock), [`Queue`], and the
 //! [`Connection`]s of [`duplex`] and [`one_way`] are made before, and work between both: a green thread that waits for one is
-//! parked, and others of its process go on.
+//! parked, and others of its process go on. A [`Map`] lies in a process of its own.
 //!
 //! # Only from a process with one OS thread
 //!
@@ -22,10 +22,12 @@
 //! has copies of all descriptors, also of those that its function does not name: [`Builder::without`] keeps them from it.
 
 mod fork;
+mod map;
 mod messages;
 mod process;
 mod semaphore;
 
+pub use self::map::Map;
 pub use self::messages::{Connection, MAX_MESSAGE, Queue, duplex, one_way};
 pub use self::process::{Builder, Process, fork};
 pub use self::semaphore::{Permit, Semaphore};

@@ -90,6 +90,8 @@ pub struct Process {
     pid: u32,
     name: String,
     daemon: bool,
+    /// The process whose child it is: a copy of this handle in another child is no parent.
+    parent: u32,
     /// How it has ended, once that was asked.
     status: Option<ExitStatus>,
     /// Made by the first wait, and dropped at the child's end.
@@ -133,7 +135,7 @@ impl Process {
 
     fn new(pid: u32, name: Option<String>, daemon: bool) -> Process {
         let name = name.unwrap_or_else(|| format!("process-{pid}"));
-        Process { pid, name, daemon, status: None, ended: None }
+        Process { pid, name, daemon, parent: crate::process::id(), status: None, ended: None }
     }
 
     /// Its number, which may become another process's when this one was joined.
@@ -212,7 +214,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// If this process may not.
+    /// If this process may not; [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not the one that has made the child, but a copy.
     pub fn terminate(&mut self) -> io::Result<()> {
         self.signal(crate::signal::Signal::TERMINATE.as_raw())
     }
@@ -221,7 +223,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// If this process may not.
+    /// As [`Process::terminate`].
     pub fn kill(&mut self) -> io::Result<()> {
         self.signal(sys::signal::SIGKILL)
     }
@@ -230,6 +232,10 @@ impl Process {
         match self.status {
             // The number may be another process's by now.
             Some(_) => Ok(()),
+            None if self.parent != crate::process::id() => {
+                let what = format!("process {} is not a child of this process", self.pid);
+                Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+            }
             None => sys::process::signal(self.pid, signal),
         }
     }
@@ -237,7 +243,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.status.is_some() {
+        if self.status.is_some() || self.parent != crate::process::id() {
             return;
         }
         let pid = self.pid;

@@ -134,10 +134,15 @@ impl Listener {
 
     /// A signal that has come; each once, however often it came since the last time.
     pub(crate) fn take(&self) -> Option<i32> {
-        let pending = self.node.pending.load(Ordering::Acquire);
-        let signal = numbers(pending).next()?;
-        self.node.pending.fetch_and(!(1 << (signal - 1)), Ordering::AcqRel);
-        Some(signal)
+        loop {
+            let pending = self.node.pending.load(Ordering::Acquire);
+            let signal = numbers(pending).next()?;
+            let bit = 1 << (signal - 1);
+            // Another one that waits, on another OS thread, may have taken it meanwhile.
+            if self.node.pending.fetch_and(!bit, Ordering::AcqRel) & bit != 0 {
+                return Some(signal);
+            }
+        }
     }
 
     /// Readable when something may have come. Clear it, then `take`, then wait.
@@ -222,4 +227,43 @@ fn install(signal: i32) -> io::Result<libc::sigaction> {
 /// The signals of a mask.
 fn numbers(mask: u64) -> impl Iterator<Item = i32> {
     (1..=MAX).filter(move |signal| mask & (1 << (signal - 1)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// Two that look at the same time do not both take the one signal that has come.
+    #[test]
+    fn a_signal_is_taken_once() {
+        const ROUNDS: usize = 500;
+        let listener = Listener::new(&[SIGWINCH]).unwrap();
+        let (arrived, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // Waits until both have come here `times` times: by spinning, so that they go on side by side.
+        let meet = |times: usize| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            let mut spins = 0;
+            while arrived.load(Ordering::SeqCst) < 2 * times {
+                spins += 1;
+                if spins % 10_000 == 0 { thread::yield_now() } else { core::hint::spin_loop() }
+            }
+        };
+        let takes = |sets: bool| {
+            for round in 0..ROUNDS {
+                if sets {
+                    // As the handler would.
+                    listener.node.pending.store(1 << (SIGWINCH - 1), Ordering::Release);
+                }
+                meet(2 * round + 1);
+                taken.fetch_add(usize::from(listener.take().is_some()), Ordering::SeqCst);
+                meet(2 * round + 2);
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| takes(true));
+            scope.spawn(|| takes(false));
+        });
+        assert_eq!(taken.load(Ordering::SeqCst), ROUNDS);
+    }
 }
