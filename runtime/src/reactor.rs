@@ -1,7 +1,9 @@
 //! The worker's epoll instance and what is registered with it.
 //!
 //! Owns an entry for each descriptor, with the green threads that wait for each of its directions. Used by one worker only,
-//! on its OS thread; the exception is [`Remote::forget`](crate::scheduler::Remote::forget), which leaves word for it.
+//! on its OS thread; the exceptions are [`Remote::forget`](crate::scheduler::Remote::forget) and [`Foreign`], which leave word for it.
+//!
+//! A descriptor that green threads of several workers wait for is registered with each of them, and each hears of each change.
 //!
 //! # Two kinds of entries
 //!
@@ -30,10 +32,13 @@ use crate::sys::event::{Direction, Epoll, Interest, Readiness};
 use crate::wait_queue::WaitQueue;
 use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use core::time::Duration;
+use crossbeam_queue::SegQueue;
 use slab::Slab;
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
 /// Where outside events come from.
 pub(crate) trait Driver {
@@ -85,6 +90,7 @@ pub(crate) const WAKE_TOKEN: u64 = u64::MAX;
 /// The worker's registrations.
 pub(crate) struct Reactor {
     driver: Box<dyn Driver>,
+    foreign: Arc<Foreign>,
     entries: RefCell<Slab<Entry>>,
     /// For each descriptor number, the entry that stands for it in epoll.
     by_fd: RefCell<Vec<Option<Key>>>,
@@ -92,12 +98,71 @@ pub(crate) struct Reactor {
     generation: Cell<u32>,
 }
 
+/// What other OS threads tell a reactor of descriptors that are borrowed.
+///
+/// Whoever closes one takes the next number, closes it, and tells each reactor that has waits. A wait notes the last number
+/// before it arms the descriptor. So a wait that began before the close hears of it; one that began after the number was taken may be for
+/// the next descriptor of that number, or armed just before the close: it is woken, and finds out by trying.
+#[derive(Default)]
+pub(crate) struct Foreign {
+    /// Waits for borrowed descriptors that are going on. Written by the worker alone, so it is loaded and stored.
+    waits: AtomicUsize,
+    /// Descriptors that were closed elsewhere, with the number of the close.
+    closed: SegQueue<(RangeInclusive<RawFd>, u64)>,
+}
+
+/// The number of the last close of a descriptor that anybody may have borrowed.
+static CLOSES: AtomicU64 = AtomicU64::new(0);
+
+/// The number of a close that is about to happen.
+#[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "only a shim sees a stranger's close"))]
+pub(crate) fn number_close() -> u64 {
+    // Relaxed: the close itself orders it before whoever gets the number of the descriptor next.
+    CLOSES.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// A wait for a borrowed descriptor, while it goes on.
+struct BorrowedWait<'a> {
+    foreign: &'a Foreign,
+    /// The last close that came before it.
+    began: u64,
+}
+
+impl Foreign {
+    fn begin_wait(&self) -> BorrowedWait<'_> {
+        self.waits.store(self.waits.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        // Pairs with the fence in `waits`: a close that comes after the arming is told to this one.
+        fence(Ordering::SeqCst);
+        BorrowedWait { foreign: self, began: CLOSES.load(Ordering::Relaxed) }
+    }
+
+    /// Whether it must be told of closes. Asked after the close.
+    #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "only a shim sees a stranger's close"))]
+    pub(crate) fn waits(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.waits.load(Ordering::Relaxed) > 0
+    }
+
+    /// Leaves word that `fds` were closed; the worker is to be told to look.
+    #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "only a shim sees a stranger's close"))]
+    pub(crate) fn leave_close(&self, fds: RangeInclusive<RawFd>, close: u64) {
+        self.closed.push((fds, close));
+    }
+}
+
+impl Drop for BorrowedWait<'_> {
+    fn drop(&mut self) {
+        let waits = &self.foreign.waits;
+        waits.store(waits.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    }
+}
+
 struct Entry {
     generation: u32,
     fd: RawFd,
     owned: bool,
-    /// A borrowed descriptor that was closed under its waiters: its number may already be another one's.
-    closed: bool,
+    /// The number of the close of a borrowed descriptor under its waiters, 0 for none: its number may already be another one's.
+    closed: u64,
     /// An irregular event was seen: short transfers say nothing any more.
     irregular: bool,
     read: Side,
@@ -148,9 +213,10 @@ impl Side {
 }
 
 impl Reactor {
-    pub(crate) fn new(driver: Box<dyn Driver>) -> Reactor {
+    pub(crate) fn new(driver: Box<dyn Driver>, foreign: Arc<Foreign>) -> Reactor {
         Reactor {
             driver,
+            foreign,
             entries: RefCell::new(Slab::new()),
             by_fd: RefCell::new(Vec::new()),
             generation: Cell::new(0),
@@ -257,6 +323,7 @@ impl Reactor {
             Some(key) => key,
             None => self.insert(fd, false),
         };
+        let waits = self.foreign.begin_wait();
         let ticket = self.with(key, |entry| entry.side(direction).waiters.push(Unparker::current()));
         let Some(ticket) = ticket else {
             unreachable!("the entry of a borrowed descriptor stays while it is in the table");
@@ -273,7 +340,8 @@ impl Reactor {
             if chosen && outcome != Ok(Wake::Unparked) {
                 side.wake_all();
             }
-            entry.closed
+            // One that has begun since is woken for nothing, and looks again.
+            waits.began < entry.closed
         });
         self.drop_borrowed_if_idle(key);
         match outcome {
@@ -283,34 +351,37 @@ impl Reactor {
         }
     }
 
-    /// Wakes whoever waits for a borrowed descriptor, which is about to be closed. May be called from a signal handler that
-    /// has interrupted the reactor; then it does nothing.
+    /// Wakes whoever waits here for borrowed descriptors, which are about to be closed, under the number `close`. May be called from
+    /// a signal handler that has interrupted the reactor; then it does nothing.
     #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "only a shim sees a stranger's close"))]
-    pub(crate) fn closing_borrowed(&self, fd: RawFd) {
-        if self.entries.try_borrow_mut().is_err() || self.by_fd.try_borrow_mut().is_err() {
-            return;
+    pub(crate) fn closing_borrowed(&self, fds: RangeInclusive<RawFd>, close: u64) {
+        if self.entries.try_borrow_mut().is_ok() && self.by_fd.try_borrow_mut().is_ok() {
+            self.close_borrowed(fds, close, |fd| {
+                // It may have been duplicated, and its epoll entry would outlive it.
+                let _ = self.driver.remove(fd);
+            });
         }
-        let Some(key) = self.key_of(fd).filter(|key| self.with(*key, |entry| entry.owned) == Some(false))
-        else {
-            return;
-        };
-        // It may have been duplicated, and its epoll entry would outlive it.
-        let _ = self.driver.remove(fd);
-        self.forget_fd(fd, key);
-        let _ = self.with(key, |entry| {
-            entry.closed = true;
-            entry.read.wake_all();
-            entry.write.wake_all();
-        });
     }
 
-    /// [`Reactor::closing_borrowed`] for each number of a range.
-    #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "only a shim sees a stranger's close"))]
-    pub(crate) fn closing_all_borrowed(&self, fds: RangeInclusive<RawFd>) {
-        let end = self.by_fd.try_borrow().map_or(0, |by_fd| by_fd.len());
-        let last = (*fds.end()).min(RawFd::try_from(end).unwrap_or(RawFd::MAX) - 1);
-        for fd in *fds.start()..=last {
-            self.closing_borrowed(fd);
+    /// Wakes whoever waits here for descriptors that others have closed.
+    pub(crate) fn take_in_closes(&self) {
+        while let Some((fds, close)) = self.foreign.closed.pop() {
+            self.close_borrowed(fds, close, |_| {});
+        }
+    }
+
+    fn close_borrowed(&self, fds: RangeInclusive<RawFd>, close: u64, remove: impl Fn(RawFd)) {
+        let end = RawFd::try_from(self.by_fd.borrow().len()).unwrap_or(RawFd::MAX);
+        for fd in *fds.start()..=(*fds.end()).min(end - 1) {
+            let borrowed = |key: &Key| self.with(*key, |entry| entry.owned) == Some(false);
+            let Some(key) = self.key_of(fd).filter(borrowed) else { continue };
+            remove(fd);
+            self.forget_fd(fd, key);
+            let _ = self.with(key, |entry| {
+                entry.closed = close;
+                entry.read.wake_all();
+                entry.write.wake_all();
+            });
         }
     }
 
@@ -390,7 +461,7 @@ impl Reactor {
             generation,
             fd,
             owned,
-            closed: false,
+            closed: 0,
             irregular: false,
             read: Side::new(),
             write: Side::new(),

@@ -6,9 +6,10 @@
 
 use super::wait::with_errno;
 use super::{Group, is_any_active, original};
+use crate::reactor::number_close;
 use crate::scheduler::{Worker, with_worker};
-use crate::sys::raw;
-use crate::sys::shimmed;
+use crate::sys::{errno, raw, shimmed};
+use core::ops::RangeInclusive;
 use libc::{c_int, c_uint};
 use std::os::fd::RawFd;
 
@@ -17,60 +18,69 @@ const GROUPS: u32 = Group::Net.bit() | Group::Poll.bit() | Group::Pipe.bit();
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn close(fd: c_int) -> c_int {
-    before_closing(|worker| worker.reactor().closing_borrowed(fd));
     // SAFETY: the caller's promise.
-    unsafe { original::close(fd) }
+    closing(fd..=fd, || unsafe { original::close(fd) })
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
-    before_replacing(old, new);
-    original::dup2(old, new)
+    replacing(old, new, || original::dup2(old, new))
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
-    before_replacing(old, new);
-    original::dup3(old, new, flags)
+    replacing(old, new, || original::dup3(old, new, flags))
 }
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    let call = || with_errno(|| shimmed::close_range(first, last, flags.cast_unsigned())) as c_int;
     // With the flag nothing is closed now.
-    if flags.cast_unsigned() & libc::CLOSE_RANGE_CLOEXEC == 0 && first <= last {
-        let from = RawFd::try_from(first).unwrap_or(RawFd::MAX);
-        let to = RawFd::try_from(last).unwrap_or(RawFd::MAX);
-        before_closing(|worker| worker.reactor().closing_all_borrowed(from..=to));
+    if flags.cast_unsigned() & libc::CLOSE_RANGE_CLOEXEC != 0 || first > last {
+        return call();
     }
-    with_errno(|| shimmed::close_range(first, last, flags.cast_unsigned())) as c_int
+    let number = |fd| RawFd::try_from(fd).unwrap_or(RawFd::MAX);
+    closing(number(first)..=number(last), call)
 }
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn closefrom(first: c_int) {
     let first = first.max(0);
-    before_closing(|worker| worker.reactor().closing_all_borrowed(first..=RawFd::MAX));
     // SAFETY: the caller's promise.
-    unsafe { original::closefrom(first) }
+    closing(first..=RawFd::MAX, || unsafe { original::closefrom(first) });
 }
 
-/// Also off a green thread, when this OS thread drives the runtime whose green threads wait.
-fn before_closing(tell: impl FnOnce(&Worker)) {
-    if is_any_active(GROUPS) {
-        with_worker(|worker| {
-            if let Some(worker) = worker {
-                tell(worker);
-            }
-        });
+/// Runs `call`, which closes `fds`. Who waits for one of them on this worker is woken before, those of other workers after it. Also off a
+/// green thread, when this OS thread drives the runtime whose green threads wait.
+fn closing<T>(fds: RangeInclusive<RawFd>, call: impl FnOnce() -> T) -> T {
+    let close =
+        if is_any_active(GROUPS) { with_worker(|worker| worker.map(|w| before(w, &fds))) } else { None };
+    let result = call();
+    if let Some(close) = close {
+        with_worker(|worker| worker.map(|worker| after(worker, &fds, close)));
     }
+    result
 }
 
-fn before_replacing(old: RawFd, new: RawFd) {
-    if old != new {
-        before_closing(|worker| {
-            // If there is nothing to duplicate, nothing is closed.
-            if raw::fcntl_flags(old).is_ok() {
-                worker.reactor().closing_borrowed(new);
-            }
-        });
+fn before(worker: &Worker, fds: &RangeInclusive<RawFd>) -> u64 {
+    let close = number_close();
+    worker.crew().before_close(worker.remote().index(), fds);
+    worker.reactor().closing_borrowed(fds.clone(), close);
+    close
+}
+
+fn after(worker: &Worker, fds: &RangeInclusive<RawFd>, close: u64) {
+    let code = errno::last();
+    worker.crew().after_close(worker.remote().index(), fds, close);
+    errno::set(code);
+}
+
+/// Runs `call`, which makes `new` a duplicate of `old`.
+fn replacing(old: RawFd, new: RawFd, call: impl FnOnce() -> c_int) -> c_int {
+    // If there is nothing to duplicate, nothing is closed.
+    if old != new && is_any_active(GROUPS) && raw::fcntl_flags(old).is_ok() {
+        closing(new..=new, call)
+    } else {
+        call()
     }
 }

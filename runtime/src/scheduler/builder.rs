@@ -216,10 +216,11 @@ impl Builder {
         let crew = Arc::new(Crew::new(parts.iter().map(|(remote, ..)| remote.clone()).collect()));
         let mut driver = Some(driver);
         let workers = parts.into_iter().zip(policies.drain(..)).map(|((remote, epoll, timer_fd), policy)| {
-            let reactor = Reactor::new(match driver.take() {
+            let driver = match driver.take() {
                 Some(first) => first(epoll.clone()),
                 None => Box::new(epoll.clone()),
-            });
+            };
+            let reactor = Reactor::new(driver, remote.foreign.clone());
             let (clock, run_queue) = (self.clock.clone(), RunQueue::new(policy));
             Worker::new(remote, crew.clone(), epoll, reactor, clock, run_queue, self.stack_size, timer_fd)
         });

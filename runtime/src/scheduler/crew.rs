@@ -28,7 +28,11 @@ use super::theft::{Idlers, Offers};
 use crate::clock::Instant;
 use crate::primitive::{Mutex, lock};
 use crate::task::Task;
+#[cfg(feature = "patch")]
+use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+#[cfg(feature = "patch")]
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 /// The workers of a runtime.
@@ -350,6 +354,23 @@ impl Crew {
                 let remote = &self.remotes[report.worker];
                 remote.inbox().is_asleep() && remote.pulse.turns() == report.turns
             })
+    }
+
+    /// `fds` are about to be closed by `me`; all others may have green threads that have borrowed them.
+    #[cfg(feature = "patch")]
+    pub(crate) fn before_close(&self, me: usize, fds: &RangeInclusive<RawFd>) {
+        self.all_but(me).for_each(|remote| remote.before_close(fds));
+    }
+
+    /// `fds` were closed by `me`; whoever waits for one on another worker is woken.
+    #[cfg(feature = "patch")]
+    pub(crate) fn after_close(&self, me: usize, fds: &RangeInclusive<RawFd>, close: u64) {
+        self.all_but(me).for_each(|remote| remote.after_close(fds, close));
+    }
+
+    #[cfg(feature = "patch")]
+    fn all_but(&self, me: usize) -> impl Iterator<Item = &Arc<Remote>> {
+        self.remotes.iter().filter(move |remote| remote.index() != me)
     }
 
     /// Has all other workers leave their OS threads.

@@ -5,9 +5,11 @@ use super::theft::Offers;
 use crate::inbox::{Inbox, Push};
 use crate::offload::Pool;
 use crate::primitive::{Mutex, lock};
-use crate::reactor::Key;
+use crate::reactor::{Foreign, Key};
 use crate::sys::event::{Epoll, EventFd};
 use crate::task::Task;
+#[cfg(feature = "patch")]
+use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crossbeam_queue::SegQueue;
 use std::os::fd::RawFd;
@@ -25,6 +27,8 @@ pub(crate) struct Remote {
     descriptors: Mutex<Option<Descriptors>>,
     /// Registrations whose sockets were closed on another OS thread.
     closed: SegQueue<Key>,
+    /// Closes of descriptors that its green threads may have borrowed.
+    pub(super) foreign: Arc<Foreign>,
     /// What others want of it: bits of [`order`].
     orders: AtomicUsize,
     /// Who wants to know which green threads it has.
@@ -51,6 +55,8 @@ pub(super) mod order {
     pub(in crate::scheduler) const LEAVE: usize = 4;
     /// Answer what stands in `calls`.
     pub(in crate::scheduler) const CALL_ROLL: usize = 8;
+    /// Wake who waits for a descriptor that was closed.
+    pub(in crate::scheduler) const CLOSED: usize = 16;
 }
 
 /// How many green threads there were on a worker. Written by the worker alone, so it is loaded and stored, never exchanged.
@@ -137,6 +143,7 @@ impl Remote {
             offers: Offers::new(),
             descriptors: Mutex::new(Some(Descriptors { wake, epoll })),
             closed: SegQueue::new(),
+            foreign: Arc::default(),
             orders: AtomicUsize::new(0),
             calls: SegQueue::new(),
             tally: Tally::default(),
@@ -173,6 +180,28 @@ impl Remote {
             let _ = descriptors.epoll.remove(fd);
         }
         self.closed.push(key);
+    }
+
+    /// `fds`, which its green threads may have borrowed, are about to be closed: a duplicate of a single one must not keep it in
+    /// epoll. (Of a range only the events are lost: they name an entry that is gone.)
+    #[cfg(feature = "patch")]
+    pub(super) fn before_close(&self, fds: &RangeInclusive<RawFd>) {
+        if fds.start() == fds.end()
+            && self.foreign.waits()
+            && let Some(descriptors) = &*lock(&self.descriptors)
+        {
+            // Fails if nobody waits for this one.
+            let _ = descriptors.epoll.remove(*fds.start());
+        }
+    }
+
+    /// `fds`, which its green threads may have borrowed, were closed.
+    #[cfg(feature = "patch")]
+    pub(super) fn after_close(&self, fds: &RangeInclusive<RawFd>, close: u64) {
+        if self.foreign.waits() {
+            self.foreign.leave_close(fds.clone(), close);
+            self.order(order::CLOSED);
+        }
     }
 
     /// Has the worker do something at its next turn, which is now if it sleeps.

@@ -90,6 +90,9 @@ impl Worker {
         if !self.only {
             self.share_injected();
         }
+        if orders & order::CLOSED != 0 {
+            self.reactor.take_in_closes();
+        }
         // Before it reports: who waits for the answer is ready then, and not stuck.
         if orders & order::CALL_ROLL != 0 {
             while let Some(call) = self.remote.calls.pop() {
