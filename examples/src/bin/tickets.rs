@@ -4,15 +4,15 @@
 //! ticket less. Green threads take turns where they wait and nowhere else, so a buyer who did not wait in the middle would need
 //! no lock; but he waits, and the others find the same ticket. A lock that is held from the look to the step cures it: a mutex among
 //! green threads, a lock on a file among processes, whose green threads go on meanwhile. At the end two threads raise one counter a
-//! million times each. Nothing is written twice at the same moment, and updates are lost all the same.
+//! million times each. Nothing is written in part, and updates are lost all the same.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user")]
 
 use clap::{Parser, ValueEnum};
 use osier::fs::{self, File};
 use osier::process::Command;
-use osier::sync::Mutex;
 use osier::sync::atomic::{AtomicU64, Ordering};
+use osier::sync::{Barrier, Mutex};
 use osier::thread;
 use osier_examples::cli;
 use serde_json::json;
@@ -85,7 +85,11 @@ fn all(buyers: u32, times: u64) -> io::Result<()> {
     println!("a counter, raised {times} times by each of two threads:");
     println!("  green threads, which do not wait in the middle: {}", green_counter(times, false));
     println!("  green threads, which do now and then: {}", green_counter(times, true));
-    println!("  OS threads, which may be anywhere: {}", os_counter(times));
+    println!(
+        "  green threads of two workers, which may be anywhere: {}",
+        parallel_counter(times, two_workers)
+    );
+    println!("  OS threads, which may be anywhere: {}", parallel_counter(times, two_os_threads));
     println!("  OS threads with a lock: {}", locked_counter(times));
     println!("  OS threads that raise it in one step: {}", atomic_counter(times));
     Ok(())
@@ -232,18 +236,35 @@ fn green_counter(times: u64, wait: bool) -> u64 {
 }
 
 /// Runs `work` on two OS threads.
-fn two_os_threads(work: impl Fn() + Sync) {
+fn two_os_threads(work: &(dyn Fn() + Sync)) {
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(&work);
+            scope.spawn(work);
         }
     });
 }
 
-fn os_counter(times: u64) -> u64 {
+/// Runs `work` on two green threads, each on a worker of its own, in a runtime of their own.
+fn two_workers(work: &(dyn Fn() + Sync)) {
+    let runtime = || {
+        let runtime = osier::Builder::new().workers(2).build().expect("there are descriptors left");
+        runtime.run(|| {
+            thread::scope(|scope| {
+                for worker in 0..2 {
+                    let builder = thread::Builder::new().worker(worker);
+                    builder.spawn_scoped(scope, work).expect("there is such a worker");
+                }
+            });
+        });
+    };
+    // A runtime does not run inside of another.
+    std::thread::scope(|scope| _ = scope.spawn(runtime));
+}
+
+fn parallel_counter(times: u64, two: fn(&(dyn Fn() + Sync))) -> u64 {
     let counter = AtomicU64::new(0);
-    let both = std::sync::Barrier::new(2);
-    two_os_threads(|| {
+    let both = Barrier::new(2);
+    two(&|| {
         for time in 0..times {
             raise(&counter, || {
                 // Once both are held in the middle, so that an update is lost on any machine. Afterwards they are where they are.
@@ -258,7 +279,7 @@ fn os_counter(times: u64) -> u64 {
 
 fn locked_counter(times: u64) -> u64 {
     let counter = Mutex::new(0);
-    two_os_threads(|| {
+    two_os_threads(&|| {
         for _ in 0..times {
             *counter.lock().expect("nobody panics") += 1;
         }
@@ -268,7 +289,7 @@ fn locked_counter(times: u64) -> u64 {
 
 fn atomic_counter(times: u64) -> u64 {
     let counter = AtomicU64::new(0);
-    two_os_threads(|| {
+    two_os_threads(&|| {
         for _ in 0..times {
             counter.fetch_add(1, Ordering::Relaxed);
         }

@@ -47,6 +47,10 @@ pub(super) fn serve(
         let mut idle = idle();
         if idle.len() < IDLE {
             idle.push(process);
+        } else {
+            // Its end is waited for without the lock.
+            drop(idle);
+            drop(process);
         }
     };
     osier::thread::scope(|scope| {
@@ -77,7 +81,10 @@ pub(super) fn serve(
                 });
                 if seat.idle() && process.serve(stream.into()) && !seat.is_stopping() {
                     dismiss(process);
+                } else {
+                    drop(process);
                 }
+                // Last, so that there are never more processes than places.
                 drop(place);
             });
         }
