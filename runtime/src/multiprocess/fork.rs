@@ -29,6 +29,13 @@ const ENDING: Duration = Duration::from_secs(1);
 /// The code with which a child ends that has panicked, as std has it.
 const PANICKED: i32 = 101;
 
+/// What is to be done before a copy is made, and before anything is checked: it might let others run.
+pub(super) fn prepare() {
+    orphans::collect();
+    // What is buffered would be written by both. Whether it can be written is not what we were asked.
+    let _ = io::stdout().flush();
+}
+
 /// Has the offload pool end its idle OS threads, and makes sure that there are no others.
 pub(super) fn check_alone() -> io::Result<()> {
     let busy = |what: &str| Err(io::Error::new(io::ErrorKind::Unsupported, what));
@@ -80,9 +87,6 @@ pub(super) fn check_private() -> io::Result<()> {
 /// `alone` must be true only if the process has no other OS thread. If it is false, `body` must call only what is
 /// async-signal-safe, and end by itself. If there is memory that is shared with the child, whoever uses it must expect that.
 pub(super) unsafe fn fork(alone: bool, body: impl FnOnce()) -> io::Result<u32> {
-    orphans::collect();
-    // What is buffered would be written by both. Whether it can be written is not what we were asked.
-    let _ = io::stdout().flush();
     // SAFETY: the caller's promise.
     if let Some(pid) = unsafe { sys::process::fork() }? {
         return Ok(pid);

@@ -1,6 +1,6 @@
 //! A function of the program in a child process.
 
-use super::fork::{check_alone, check_private, fork as fork_process};
+use super::fork::{check_alone, check_private, fork as fork_process, prepare};
 use crate::clock::Instant;
 use crate::process::ended::{Ended, wait_for};
 use crate::process::{ExitStatus, orphans};
@@ -60,8 +60,10 @@ impl<'a> Builder<'a> {
     ///
     /// As there.
     pub fn spawn<F: FnOnce()>(self, f: F) -> io::Result<Process> {
-        check_alone()?;
+        prepare();
         check_private()?;
+        // The last of all: with shims for files in place, reading one may start an OS thread.
+        check_alone()?;
         let parent = crate::process::id();
         let body = || {
             if self.daemon {
@@ -283,6 +285,7 @@ impl fmt::Debug for Process {
 ///
 /// If the system has no processes left.
 pub unsafe fn fork<F: FnOnce()>(f: F) -> io::Result<Process> {
+    prepare();
     let alone = sys::process::threads() == Some(1);
     // SAFETY: asked just now, and nobody else could start an OS thread; the rest is the caller's promise.
     let pid = unsafe { fork_process(alone, f) }?;
