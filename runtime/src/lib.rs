@@ -85,7 +85,7 @@
 //! | 4 | `thread`, `local`, `sync`, `net`, `os`, `time`, `process`, `fs`, `io`, `multiprocess` |
 //! | 3 | `park`, `wait_queue`, `permit`, `completion`, `task`, `locals`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
 //! | 2 | `stack`, `fiber`, `running`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
-//! | 1 | `sys`, `clock`, `primitive` |
+//! | 1 | `sys`, `clock`, `primitive`, `inside` |
 //!
 //! Read first: `park` (how everything waits), `scheduler::worker` (who runs), `inbox` (how other OS threads get a word in),
 //! `fiber` (what a switch is). The rooms below that allow `unsafe` say why, and so do those of `sync`; no other has any.
@@ -108,6 +108,7 @@ pub mod generator;
 pub mod greenlet;
 #[allow(unsafe_code, reason = "an intrusive list of shared items")]
 mod inbox;
+mod inside;
 #[allow(unsafe_code, reason = "frames on the stack, linked by pointer")]
 mod limits;
 mod locals;

@@ -7,10 +7,11 @@ use crate::clock::Instant;
 use crate::limits::Limits;
 use crate::park::{Cancelled, Wake, earliest, passed};
 use crate::permit::Permit;
+use crate::primitive::{Condvar, Mutex};
 use crate::scheduler::{Remote, Worker};
 use crate::unwinding::Count;
 use core::cell::{Cell, RefCell};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The control block of an OS thread.
 pub(crate) struct OsThread {
@@ -62,13 +63,13 @@ impl OsThread {
 
     /// Notes which worker this OS thread drives.
     pub(crate) fn drives(&self, remote: Option<Arc<Remote>>) {
-        *self.drives.lock().unwrap_or_else(PoisonError::into_inner) = remote;
+        *self.drives.lock() = remote;
     }
 
     pub(crate) fn unpark(&self) {
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.token.lock() = true;
         self.unparked.notify_one();
-        let drives = self.drives.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let drives = self.drives.lock().clone();
         if let Some(remote) = drives {
             remote.rouse();
         }
@@ -77,19 +78,19 @@ impl OsThread {
     /// Blocks the OS thread.
     pub(crate) fn park(&self, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
         let (until, whose) = earliest(deadline, &Limits::now());
-        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut token = self.token.lock();
         loop {
             if std::mem::take(&mut *token) {
                 return Ok(Wake::Unparked);
             }
             token = match until {
-                None => self.unparked.wait(token).unwrap_or_else(PoisonError::into_inner),
+                None => self.unparked.wait(token, None),
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::of_machine());
                     if left.is_zero() {
                         return passed(whose);
                     }
-                    self.unparked.wait_timeout(token, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.unparked.wait(token, Some(left))
                 }
             };
         }
@@ -100,7 +101,7 @@ impl OsThread {
         let (until, whose) = earliest(deadline, &Limits::now());
         let mut ended = Ok(Wake::Unparked);
         worker.drive(|worker| {
-            while !std::mem::take(&mut *self.token.lock().unwrap_or_else(PoisonError::into_inner)) {
+            while !std::mem::take(&mut *self.token.lock()) {
                 if until.is_some_and(|until| until <= worker.now()) {
                     ended = passed(whose);
                     break;

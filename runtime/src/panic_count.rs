@@ -14,9 +14,10 @@
 //! The stock is the process's, so it never holds more helpers than stacks were ever parked in mid-unwind at once.
 
 use crate::fiber::{Fiber, State, Suspender};
+use crate::inside;
+use crate::primitive::Mutex;
 use crate::stack;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Mutex, PoisonError};
 
 /// Bytes of a helper's stack: room for the unwinder.
 const STACK_SIZE: usize = 64 * 1024;
@@ -92,16 +93,18 @@ impl Drop for AbortOnUnwind {
 
 #[cold]
 fn lend_slow(switch: impl FnOnce()) {
-    let count = take_off();
+    let count = inside::run(take_off);
     switch();
-    put_on(count);
+    inside::run(|| put_on(count));
 }
 
 /// How many unwindings this OS thread is in the middle of, one in a destructor of the other.
 pub(crate) fn depth() -> usize {
-    let count = take_off();
-    put_on(count);
-    count
+    inside::run(|| {
+        let count = take_off();
+        put_on(count);
+        count
+    })
 }
 
 /// Takes this OS thread's count off; returns it. Aborts for want of memory or of an OS thread, as [`put_on`] does: it is
@@ -110,7 +113,7 @@ fn take_off() -> usize {
     let guard = AbortOnUnwind;
     let mut taken = 0;
     while std::thread::panicking() {
-        let helper = STOCK.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let helper = STOCK.lock().pop();
         // An OS thread that ends with its count raised harms nobody: the count dies with it.
         let helper = helper.unwrap_or_else(|| {
             std::thread::spawn(Helper::new).join().expect("no OS thread to move a panic count with")
@@ -126,7 +129,7 @@ fn put_on(count: usize) {
     let guard = AbortOnUnwind;
     for _ in 0..count {
         let helper = Helper::new();
-        STOCK.lock().unwrap_or_else(PoisonError::into_inner).push(helper);
+        STOCK.lock().push(helper);
     }
     core::mem::forget(guard);
 }

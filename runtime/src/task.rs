@@ -23,7 +23,7 @@ use crate::inbox::{Link, Linked};
 use crate::locals::Locals;
 use crate::park::Reason;
 use crate::permit::Permit;
-use crate::primitive::lock;
+use crate::primitive::{Mutex, lock};
 use crate::scheduler::{Owner, Remote, Worker};
 use crate::timer::TimerKey;
 use crate::unwinding::Count;
@@ -34,7 +34,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::borrow::Cow;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 /// Which thread, green or OS: no two of a process are alike, also after one has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

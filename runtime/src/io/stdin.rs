@@ -6,14 +6,13 @@
 
 use super::shared;
 use crate::offload::try_offload;
-use crate::primitive::lock;
+use crate::primitive::{Mutex, lock};
 use crate::sync::{Semaphore, SemaphorePermit};
 use crate::sys::file;
 use core::fmt;
 use std::io::{self, BufRead, IsTerminal, Lines, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
-use std::sync::Mutex;
 
 /// The descriptor of the standard input.
 const FD: RawFd = 0;

@@ -3,14 +3,14 @@
 //! A descriptor is registered with the reactor of each worker that ever had to wait for it, at the first wait, and stays so
 //! until it is closed or given away. A registration belongs to the descriptor, not to the open socket that clones share.
 
-use crate::primitive::lock;
+use crate::primitive::{Mutex, lock};
 use crate::reactor::Key;
 use crate::scheduler::{self, Remote, Worker};
 use crate::sys;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 /// The registrations of one descriptor; dropped before it is closed.
 pub(super) struct Registrations {

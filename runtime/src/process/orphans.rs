@@ -4,8 +4,7 @@
 //! does.
 
 use super::child::Child;
-use crate::primitive::lock;
-use std::sync::Mutex;
+use crate::primitive::{Mutex, lock};
 
 /// Tries to wait for a child; true when there is no more to wait for.
 type Collect = Box<dyn FnMut() -> bool + Send>;

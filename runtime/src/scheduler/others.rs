@@ -6,10 +6,10 @@ use super::{arm_overflow_report, enter};
 use crate::entry;
 use crate::os_thread::OsThread;
 use crate::panic_count::AbortOnUnwind;
-use crate::primitive::{Mutex, lock};
+use crate::primitive::{Condvar, Mutex, lock};
 use core::marker::PhantomData;
 use std::io;
-use std::sync::{Arc, Condvar, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// The OS threads of an entry; dropping this ends them and waits for their end, thread-locals and all.
@@ -86,8 +86,13 @@ impl Gate {
 
     /// Waits for the decision.
     fn pass(&self) -> bool {
-        let open = self.decided.wait_while(lock(&self.open), |open| open.is_none());
-        open.unwrap_or_else(PoisonError::into_inner).unwrap_or(false)
+        let mut open = lock(&self.open);
+        loop {
+            match *open {
+                Some(run) => return run,
+                None => open = self.decided.wait(open, None),
+            }
+        }
     }
 }
 

@@ -9,12 +9,12 @@
 
 use super::depot;
 use super::{Class, Slot, Stack};
+use crate::primitive::{Mutex, MutexGuard};
 use core::cell::Cell;
 use core::num::NonZeroUsize;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicIsize, Ordering};
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of idle stacks, counted at their full size, in each list; and how many stacks at least and at most.
 const CACHED_BYTES: usize = 16 * 1024 * 1024;
@@ -62,7 +62,7 @@ struct Known {
 unsafe impl Send for Known {}
 
 fn known() -> MutexGuard<'static, Known> {
-    CACHES.lock().unwrap_or_else(PoisonError::into_inner)
+    CACHES.lock()
 }
 
 /// A stack of this class.

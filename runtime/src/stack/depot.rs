@@ -4,10 +4,10 @@
 
 use super::arena::{Uncut, Way};
 use super::{Class, GUARD, Slot};
+use crate::primitive::{Mutex, MutexGuard};
 use crate::sys::memory;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of idle stacks, counted at their full size, that keep their pages in each depot.
 const WARM_BYTES: usize = 256 * 1024 * 1024;
@@ -59,7 +59,7 @@ pub(super) struct Depot {
 /// The depot of a class, locked.
 pub(super) fn of(class: Class) -> MutexGuard<'static, Depot> {
     // No code that holds the lock panics.
-    DEPOTS[class.index()].lock().unwrap_or_else(PoisonError::into_inner)
+    DEPOTS[class.index()].lock()
 }
 
 /// The classes of which stacks were ever made: mostly one or two.

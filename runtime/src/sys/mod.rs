@@ -8,6 +8,8 @@ pub(crate) mod event;
 pub(crate) mod fault;
 pub(crate) mod file;
 pub(crate) mod ipc;
+pub(crate) mod futex;
+pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod process;
 #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "some are called only by shims"))]

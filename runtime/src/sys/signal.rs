@@ -5,10 +5,10 @@
 
 use super::check;
 use super::event::EventFd;
+use super::lock::Mutex;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 pub(crate) use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
@@ -105,7 +105,7 @@ impl Listener {
             wanted |= 1 << (signal - 1);
         }
         let event = Box::new(EventFd::new()?);
-        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut installed = INSTALLED.lock();
         let node = free_node();
         node.pending.store(0, Ordering::Relaxed);
         node.event.store(ptr::from_ref(&*event).cast_mut(), Ordering::Release);
@@ -153,7 +153,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut installed = INSTALLED.lock();
         for signal in numbers(self.wanted) {
             let Some((listeners, previous)) = &mut installed[signal as usize] else { continue };
             *listeners -= 1;

@@ -3,7 +3,7 @@
 use super::{Result, Thread};
 use crate::clock::Instant;
 use crate::park::{Cancelled, KillPayload, Reason, Wake};
-use crate::primitive::lock;
+use crate::primitive::{Mutex, lock};
 use crate::scheduler;
 use crate::task::Task;
 use core::any::Any;
@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 use core::time::Duration;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What `join` gives for a green thread that was killed. Raising it again, with `resume_unwind`, is an ordinary panic.
 ///
@@ -86,7 +86,7 @@ impl<T, S: Unclaimed> Packet<T, S> {
 
 impl<T, S: Unclaimed> Drop for Packet<T, S> {
     fn drop(&mut self) {
-        let result = self.result.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let result = self.result.get_mut().take();
         if let Some(Err(payload)) = &result
             && !payload.is::<Killed>()
         {

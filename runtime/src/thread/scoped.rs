@@ -10,7 +10,7 @@ use super::{Result, Thread};
 use crate::limits;
 use crate::panic_count::AbortOnUnwind;
 use crate::park::{ElapsedPayload, KillPayload, Reason, Unparker, park};
-use crate::primitive::lock;
+use crate::primitive::{Mutex, lock};
 use crate::scheduler;
 use crate::task::Task;
 use core::fmt;
@@ -20,7 +20,7 @@ use core::time::Duration;
 use slab::Slab;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A scope to spawn green threads in. See [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
