@@ -57,11 +57,13 @@
 //! What stackful switching cannot rule out in safe Rust, what happens then, and how to find it:
 //!
 //! - *A std lock held across a wait.* `std::sync::Mutex` belongs to the OS thread: if another green thread of the same OS thread
-//!   locks it meanwhile, the OS thread blocks for ever. Keep the guard away from waits.
+//!   locks it meanwhile, the OS thread blocks for ever. Keep the guard away from waits, or patch the futex call
+//!   (`patch::Group::Futex`): then the one that waits is parked.
 //! - *Libraries that count on strictly nested use of a thread-local*, "enter" and "leave" around a callback: a wait in
 //!   the callback lets another green thread enter in between. Such a library sees the wrong innermost entry. Wrap the
 //!   callback so that it does not wait.
-//! - *`std::thread::park`* and what is built on it (std's `mpsc`, `std::thread::scope`) block the OS thread.
+//! - *`std::thread::park`* and what is built on it (std's `mpsc`, `std::thread::scope`) block the OS thread; with `patch::Group::Futex`
+//!   one green thread of each OS thread at a time can wait so.
 //! - *A wait in a panic hook* blocks the OS thread.
 //! - *`panic = "abort"`* does not compile: a kill unwinds.
 //! - *[`std::process::exit`] on a green thread, or inside of a `greenlet::scope`*, unwinds nobody, and runs the destructors of the OS

@@ -103,6 +103,15 @@ pub(crate) enum Reason<'a> {
     Once(usize, &'a Holder),
     /// The others that the barrier at this address is for.
     Barrier(usize),
+    /// A change of the word at this address, of which a lock of std's or of C is made.
+    #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "shims alone wait for it"))]
+    Futex(usize),
+    /// What `std::thread::unpark` gives, of which the OS thread has one.
+    #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "shims alone wait for it"))]
+    StdToken,
+    /// An object of pthreads, of this kind, at this address.
+    #[allow(dead_code, reason = "the locks of pthreads come next")]
+    Pthread(&'static str, usize),
 }
 
 impl Reason<'_> {
@@ -112,6 +121,11 @@ impl Reason<'_> {
             self,
             Reason::Sleep | Reason::Io(..) | Reason::Child(_) | Reason::FileLock(_) | Reason::Offload
         )
+    }
+
+    /// Whether code that knows nothing of kills waits: std's locks and C's, through a shim.
+    pub(crate) fn is_in_shim(self) -> bool {
+        matches!(self, Reason::Futex(_) | Reason::StdToken | Reason::Pthread(..))
     }
 
     /// The id of the one green thread that can end this wait; `None` if that is not known.
@@ -160,6 +174,11 @@ impl fmt::Display for Reason<'_> {
             Reason::Write(address, holder) => held(f, "to write the lock", address, holder),
             Reason::ReentrantLock(address, holder) => held(f, "for the reentrant lock", address, holder),
             Reason::Once(address, holder) => held(f, "for the `Once`", address, holder),
+            Reason::Futex(address) => {
+                write!(f, "waits for the futex at {address:#x}, a lock of std's or of C")
+            }
+            Reason::StdToken => write!(f, "parked by `std::thread::park`"),
+            Reason::Pthread(what, address) => write!(f, "waits for the {what} at {address:#x}"),
             Reason::Barrier(address) => write!(f, "waits for the others at the barrier at {address:#x}"),
         }
     }

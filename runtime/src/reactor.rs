@@ -351,6 +351,12 @@ impl Reactor {
         }
     }
 
+    /// Whether nothing of it is borrowed.
+    #[cfg(feature = "patch")]
+    pub(crate) fn is_free(&self) -> bool {
+        self.entries.try_borrow_mut().is_ok() && self.by_fd.try_borrow_mut().is_ok()
+    }
+
     /// Wakes whoever waits here for borrowed descriptors, which are about to be closed, under the number `close`. May be called from
     /// a signal handler that has interrupted the reactor; then it does nothing.
     #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "only a shim sees a stranger's close"))]

@@ -43,6 +43,11 @@
 //! It ends with `ECANCELED` or `ETIMEDOUT` (sleeps end early and say nothing), and so does each later one; the unwinding
 //! starts at the next wait that is made through this crate. Until then each such call lets the others run.
 //!
+//! Waits for locks are different: std's and C's know of no error. Such a wait goes on until it is woken, whatever the green
+//! thread was told. So at the end of [`run`](crate::run) a green thread that waits for a lock which nobody unlocks, or in a channel of
+//! std's to which nobody sends, keeps it from returning. If no OS thread is left that could change that, the process
+//! ends with a report; else [`Builder::shutdown_grace`](crate::Builder::shutdown_grace) tells.
+//!
 //! # The calls
 //!
 //! | group | functions | on a green thread |
@@ -54,6 +59,7 @@
 //! | [`Poll`](Group::Poll) | `poll` `ppoll` `select` `pselect` `epoll_wait` `epoll_pwait` `epoll_pwait2` | with signal masks; `EINTR` for signals that only the mask lets in |
 //! | [`Pipe`](Group::Pipe) | `read` `readv` `write` `writev` `splice` of pipes, named pipes, eventfds, timers, terminals | terminals are read by the offload pool once there is something |
 //! | [`Process`](Group::Process) | `wait` `waitpid` `wait3` `wait4` `waitid` | one child's end by its pidfd; others have an OS thread that waits, and takes nothing |
+//! | [`Futex`](Group::Futex) | `syscall` with `SYS_futex` | see [Locks](#locks) |
 //! | [`Dns`](Group::Dns) | `getaddrinfo` `getnameinfo` `gethostbyname` `gethostbyname2` `gethostbyaddr`, the last three with `_r` | by libc, on the offload pool |
 //! | [`FileLock`](Group::FileLock) | `flock`, `fcntl` with `F_SETLKW` and `F_OFD_SETLKW`, `lockf` | tried again and again, with pauses of up to 5 ms; no `EDEADLK` |
 //! | [`File`](Group::File), not in [`all`] | `read` `readv` `pread` `preadv` `write` `writev` `pwrite` `pwritev` `fsync` `fdatasync` of files | on the offload pool; what is in memory is read in place |
@@ -64,6 +70,19 @@
 //! Not shimmed, and so blocking the OS thread: any of these on descriptors 0 to 2, `open` of a named pipe that nobody has
 //! open at the other end, `copy_file_range`, `tee`, `vmsplice`, `io_uring_enter`, `sigwait` and its kin, message queues and semaphores
 //! of System V, `mq_receive`, `mq_send`, `system`, `pclose` (which wait inside of libc), and a `close` that lingers.
+//!
+//! # Locks
+//!
+//! With [`Group::Futex`] std's `Mutex`, `RwLock`, `Condvar`, `Once` and `Barrier` park the green thread, since they wait by
+//! `syscall(SYS_futex, ..)`; so do all that are made of them. Both kinds of threads wake each other. A wake-up that is meant for one goes to
+//! green threads and OS threads in turns, within each kind to the one that came first.
+//!
+//! `std::thread::park` waits the same way, but its token belongs to the OS thread. One green thread of an OS thread can park so
+//! (and with it use std's `mpsc`, or `std::thread::scope` for OS threads). When a second one does so at the same time
+//! the process ends with a report that shows both stacks: an unpark would not say whom of the two it is for.
+//!
+//! The runtime itself, panic hooks, and an allocator or a [`Policy`](crate::Policy) that the runtime calls in the middle of what it does
+//! wait as without us. An allocator that keeps state for each OS thread must not wait for locks of std's.
 //!
 //! # Limits
 //!
@@ -79,11 +98,14 @@
 //! - A call of the offload pool that uses the caller's memory (files, terminals, the older look-ups) is not ended by a kill or a
 //!   deadline: they count when it is over.
 
+mod addresses;
 mod close;
 mod connect;
+mod deadline;
 mod epoll;
 mod file;
 mod file_lock;
+mod futex;
 mod hosts;
 mod messages;
 mod names;
@@ -97,6 +119,7 @@ mod select;
 mod sendfile;
 mod sleep;
 mod splice;
+mod std_park;
 mod symbols;
 mod transfer;
 mod wait;

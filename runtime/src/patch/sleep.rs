@@ -1,6 +1,7 @@
 //! The group `sleep`. A sleep that is cancelled ends early and says nothing: the callers of these functions, std among
 //! them, know no other error than an interruption, and go on sleeping after it.
 
+use super::deadline::{duration, reading};
 use super::wait::{on_green, refuse};
 use super::{Group, original};
 use crate::clock::Instant;
@@ -72,13 +73,6 @@ pub(super) extern "C" fn sleep(seconds: c_uint) -> c_uint {
     .unwrap_or_else(|| original::sleep(seconds))
 }
 
-/// The time, if it is a valid one.
-fn duration(time: &timespec) -> Option<Duration> {
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    let nanos = u32::try_from(time.tv_nsec).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    Some(Duration::new(seconds, nanos))
-}
-
 fn sleep_for(worker: &Worker, time: Duration) {
     // What cannot be represented is for ever.
     let _ = nap(worker, worker.now().checked_add(time));
@@ -97,13 +91,6 @@ fn sleep_until(worker: &Worker, clock: clockid_t, time: Duration) -> Option<()> 
             return Some(());
         }
     }
-}
-
-fn reading(clock: clockid_t) -> Option<Duration> {
-    let mut now = timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is valid for a write.
-    let result = unsafe { libc::clock_gettime(clock, &mut now) };
-    (result == 0).then(|| duration(&now)).flatten()
 }
 
 fn nap(worker: &Worker, until: Option<Instant>) -> Result<(), Cancelled> {

@@ -1,7 +1,8 @@
 //! The list of all shims, and whether each is the one that the process uses.
 
 use super::{
-    Group, close, connect, epoll, file, file_lock, hosts, messages, names, poll, process, read_write, select,
+    Group, close, connect, epoll, file, file_lock, futex, hosts, messages, names, poll, process, read_write,
+    select,
 };
 use super::{sendfile, sleep, splice, transfer};
 use core::ffi::{CStr, c_void};
@@ -44,6 +45,7 @@ pub(super) static TABLE: &[Symbol] = &[
     Symbol::new(c"close", &[Group::Net, Group::Poll, Group::Pipe], close::close as *const c_void),
     Symbol::new(c"poll", &[Group::Poll], poll::poll as *const c_void),
     Symbol::new(c"ppoll", &[Group::Poll], poll::ppoll as *const c_void),
+    Symbol::new(c"syscall", &[Group::Futex], futex::syscall as *const c_void),
     Symbol::new(c"getaddrinfo", &[Group::Dns], names::getaddrinfo as *const c_void),
     Symbol::new(c"recvmmsg", &[Group::Net], messages::recvmmsg as *const c_void),
     Symbol::new(c"sendmmsg", &[Group::Net], messages::sendmmsg as *const c_void),

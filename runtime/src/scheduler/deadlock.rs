@@ -19,12 +19,15 @@ pub struct Waiting {
     pub reason: String,
     /// The id of the one green thread that can end its wait; `None` if that is not known.
     waits_for: Option<u64>,
+    /// Whether it waits in a shim that no kill ends.
+    pub(super) in_shim: bool,
 }
 
 impl Waiting {
     /// One that is parked.
     pub(super) fn parked(task: &Arc<Task>, reason: Reason<'_>) -> Waiting {
-        Waiting { waits_for: reason.waits_for(), ..Waiting::of(task, reason.to_string()) }
+        let (waits_for, in_shim) = (reason.waits_for(), reason.is_in_shim());
+        Waiting { waits_for, in_shim, ..Waiting::of(task, reason.to_string()) }
     }
 
     /// One that could run.
@@ -34,7 +37,7 @@ impl Waiting {
 
     fn of(task: &Arc<Task>, reason: String) -> Waiting {
         let name = task.attributes.name.as_deref().map(String::from);
-        Waiting { id: ThreadId::of(task), name, reason, waits_for: None }
+        Waiting { id: ThreadId::of(task), name, reason, waits_for: None, in_shim: false }
     }
 }
 

@@ -11,10 +11,14 @@ use super::runtime::Runtime;
 use crate::clock::Instant;
 use crate::sys;
 use core::time::Duration;
+use std::io::Write;
 
 /// How long nobody must have been able to run before it is looked into whether that is a deadlock. Long enough that traffic
 /// between OS threads never pays for the look.
 const STUCK: Duration = Duration::from_millis(50);
+
+/// At the end of an entry the look is repeated, less and less often.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 /// How long the workers have to report who is left at the end.
 const REPORTS: Duration = Duration::from_millis(100);
@@ -139,6 +143,7 @@ impl Runtime {
         let started = Instant::of_machine();
         let mut reported = false;
         let mut late_since = None;
+        let mut look = STUCK;
         while !crew.is_empty() {
             let now = Instant::of_machine();
             let left_of = |span: Duration, since| span.saturating_sub(now.saturating_duration_since(since));
@@ -153,7 +158,8 @@ impl Runtime {
                 worker.abandon_latecomers();
                 late_since = None;
             } else {
-                worker.turn_at_most(None, patience.into_iter().chain(left).min());
+                let bound = patience.into_iter().chain(left).min();
+                self.turn_or_give_up(bound, left.is_none(), &mut look);
             }
         }
         deadlock
@@ -164,6 +170,39 @@ impl Runtime {
         let reports = self.reports(REPORTS).unwrap_or_else(|some| some);
         let all = core::iter::once(self.worker.report(0)).chain(reports);
         all.flat_map(|report| report.waiting.into_iter().chain(report.ready)).collect()
+    }
+
+    /// A turn at the end of an entry, in which all have been killed. Kills do not end waits in shims, for the locks of std and C;
+    /// if nobody is left that could, and it `may_give_up`, this ends the process, which would wait for ever. Waits at most `bound`;
+    /// `look`: how long nobody must have been able to run before that is looked into, the next time.
+    fn turn_or_give_up(&self, bound: Option<Duration>, may_give_up: bool, look: &mut Duration) {
+        let (worker, crew) = (&self.worker, self.crew());
+        if !may_give_up || !worker.is_stuck() || crew.live() == 0 {
+            return worker.turn_at_most(None, bound);
+        }
+        worker.turn_at_most(None, bound.into_iter().chain([*look]).min());
+        if !worker.is_stuck() || crew.live() == 0 {
+            return;
+        }
+        *look = LONGEST_LOOK.min(*look * 2);
+        let Ok(reports) = self.reports(REPORTS) else { return };
+        let waiting = worker.waiting().into_iter();
+        let waiting: Vec<_> =
+            waiting.chain(reports.iter().flat_map(|report| report.waiting.iter().cloned())).collect();
+        if reports.iter().any(|report| !report.stuck) || !waiting.iter().any(|waiting| waiting.in_shim) {
+            return;
+        }
+        let Some(pool) = worker.remote().offload.idle_threads() else { return };
+        let alone = sys::process::threads() == Some(crew.workers() + pool);
+        if alone && worker.has_heard_nothing() && crew.still_as_reported(&reports) {
+            let deadlock = Deadlock::of(waiting);
+            let text = format!(
+                "\nosier: {deadlock}\nThe entry is to end, but a kill does not end a wait for a lock of std or C.\n"
+            );
+            // Nothing is left to be done if there is no standard error.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            std::process::abort();
+        }
     }
 
     /// What the other workers report.

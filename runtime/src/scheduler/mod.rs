@@ -16,6 +16,8 @@ mod remote;
 mod roll_call;
 mod run_queue;
 mod runtime;
+#[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "shims alone wait for it"))]
+pub(crate) mod std_token;
 mod theft;
 mod worker;
 
@@ -151,6 +153,15 @@ pub(crate) fn unpark(task: &Arc<Task>) {
     with_worker(|worker| match worker {
         Some(worker) if task.is_of(worker) => worker.unpark(task),
         // Without an owner it has not started: the token of `thread::park`, set before, is the mark that will be seen.
+        _ => tell_owner(task),
+    });
+}
+
+/// [`unpark`] wherever it is called from: in the middle of what a worker does, or in a signal handler.
+#[cfg(feature = "patch")]
+pub(crate) fn unpark_from_anywhere(task: &Arc<Task>) {
+    with_worker(|worker| match worker {
+        Some(worker) if task.is_of(worker) && worker.is_free() => worker.unpark(task),
         _ => tell_owner(task),
     });
 }

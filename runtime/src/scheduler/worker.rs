@@ -11,6 +11,7 @@ use super::crew::{Crew, Report};
 use super::deadlock::Waiting;
 use super::remote::{Offered, Remote, abandon};
 use super::run_queue::{Green, RunQueue, Stage};
+use super::std_token::StdToken;
 use crate::clock::{Clock, Instant};
 use crate::entry;
 use crate::fiber::Suspender;
@@ -63,6 +64,7 @@ pub(crate) struct Worker {
     stack_size: usize,
     /// Keeps the time for kernels that cannot do so in a wait, and for a foreign loop that polls the worker's descriptor.
     timer_fd: TimerFd,
+    std_token: StdToken,
     /// A foreign loop waits for the worker's descriptor: it is to be signalled when somebody becomes ready.
     watched: Cell<bool>,
     /// The entry is over: leave the OS thread.
@@ -113,6 +115,7 @@ impl Worker {
             ending: Cell::new(false),
             stack_size,
             timer_fd,
+            std_token: StdToken::new(),
             watched: Cell::new(false),
             dismissed: Cell::new(false),
             lookout: Cell::new(None),
@@ -134,6 +137,29 @@ impl Worker {
 
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// The token of `std::thread::park` of the worker's OS thread.
+    #[cfg(feature = "patch")]
+    pub(crate) fn std_token(&self) -> &StdToken {
+        &self.std_token
+    }
+
+    /// Whether nothing of it is borrowed: not so in the middle of what it does, where an allocator, a policy, a clock or a
+    /// signal handler may be called.
+    #[cfg(feature = "patch")]
+    pub(crate) fn is_free(&self) -> bool {
+        self.run_queue.try_borrow_mut().is_ok()
+            && self.parked.try_borrow_mut().is_ok()
+            && self.timers.try_borrow_mut().is_ok()
+            && self.reactor.is_free()
+    }
+
+    /// Whether the running green thread may be parked by code that knows nothing of the runtime; see [`crate::inside`].
+    #[cfg(feature = "patch")]
+    pub(crate) fn may_switch(&self) -> bool {
+        let prepares = |task: &Task| task.home(self).slot.get().is_some();
+        !crate::inside::is_inside() && self.is_free() && self.current().is_some_and(|task| !prepares(task))
     }
 
     #[inline]

@@ -102,8 +102,7 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) {
 /// Ends so many waits for `word`, at most.
 pub(crate) fn wake(word: &AtomicU32, count: c_int) {
     let operation = c_long::from(libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG);
-    let arguments =
-        [word.as_ptr().expose_provenance() as c_long, operation, c_long::from(count), 0, 0, 0];
+    let arguments = [word.as_ptr().expose_provenance() as c_long, operation, c_long::from(count), 0, 0, 0];
     // SAFETY: the kernel looks for those that wait for the address, and does not follow it.
     unsafe { call(libc::SYS_futex, arguments) };
 }

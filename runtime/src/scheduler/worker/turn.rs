@@ -20,6 +20,7 @@ use crate::locals::Locals;
 use crate::panic_count::{self, AbortOnUnwind};
 use crate::scheduler::remote::order;
 use crate::scheduler::run_queue::{Green, Stage};
+use crate::scheduler::std_token;
 use crate::stack;
 use crate::task::{Body, Ended, Task};
 use core::ptr;
@@ -105,6 +106,7 @@ impl Worker {
         if orders & order::LEAVE != 0 {
             self.dismissed.set(true);
         }
+        self.std_token.look();
         self.fire();
     }
 
@@ -281,6 +283,13 @@ impl Worker {
 
     /// Step 5 of a turn in which nobody was ready.
     fn wait(&self, until: Option<Instant>, bound: Option<Duration>) {
+        if self.std_token.fall_asleep() {
+            self.sleep(until, bound);
+            self.std_token.wake_up();
+        }
+    }
+
+    fn sleep(&self, until: Option<Instant>, bound: Option<Duration>) {
         self.unpolled.set(0);
         if !self.remote.inbox().sleep() {
             return;
@@ -332,6 +341,9 @@ impl Worker {
         let idle = self.run_queue.borrow().len() == 0 && self.remote.inbox().sleep();
         let next = self.next_deadline(None);
         let next = next.map(|at| at.saturating_duration_since(self.now()));
+        // That loop may itself call `std::thread::park`.
+        let look = self.std_token.is_awaited().then_some(std_token::LOOK);
+        let next = next.map_or(look, |next| Some(look.map_or(next, |look| look.min(next))));
         self.timer_fd.set(if idle { next } else { Some(Duration::ZERO) });
         self.watched.set(idle);
         idle

@@ -1,0 +1,286 @@
+//! The group `futex`: `syscall`, as far as it waits for futexes and ends such waits. std's locks are made of these.
+//!
+//! Green threads wait in the table of [`addresses`], OS threads in the kernel, and a wake-up reaches both. One that is meant
+//! for a number of waiters goes to green threads and to OS threads in turns: to the one kind first, and what is left of
+//! it to the other. So neither kind starves the other, and within each kind the first come are served first.
+//!
+//! A wait that the caller shares with other processes cannot be seen by those: it looks at the word now and then.
+
+use super::addresses::{self, Counted, Key, Outcome, What};
+use super::deadline::Deadline;
+use super::std_park::{self, Kind};
+use super::wait::on_green;
+use super::{Group, is_active};
+use crate::park::Reason;
+use crate::scheduler::Worker;
+use crate::sys::errno;
+use crate::sys::futex::call;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::time::Duration;
+use libc::{c_int, c_long, timespec};
+
+/// How often a word is looked at that another process may change.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// As `syscall(2)`, which takes as many arguments as the system call has.
+///
+/// What a caller passes in registers and on the stack lies where six more arguments would. So it does in libc, and so do the
+/// instructions here: a system call that returns twice, or on another stack, does so as from libc's.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn syscall(
+    number: c_long,
+    first: c_long,
+    second: c_long,
+    third: c_long,
+    fourth: c_long,
+    fifth: c_long,
+    sixth: c_long,
+) -> c_long {
+    core::arch::naked_asm!(
+        "cmp rdi, {futex_number}",
+        "je 2f",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "mov r10, r8",
+        "mov r8, r9",
+        "mov r9, [rsp + 8]",
+        "syscall",
+        "cmp rax, -4095",
+        "jae 3f",
+        "ret",
+        "2:",
+        "jmp {futex}",
+        "3:",
+        "mov rdi, rax",
+        "jmp {fail}",
+        futex_number = const libc::SYS_futex,
+        futex = sym futex,
+        fail = sym fail,
+    )
+}
+
+/// As `syscall(2)`, which takes as many arguments as the system call has.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn syscall(
+    number: c_long,
+    first: c_long,
+    second: c_long,
+    third: c_long,
+    fourth: c_long,
+    fifth: c_long,
+    sixth: c_long,
+) -> c_long {
+    core::arch::naked_asm!(
+        "cmp x0, {futex_number}",
+        "b.eq 2f",
+        "mov x8, x0",
+        "mov x0, x1",
+        "mov x1, x2",
+        "mov x2, x3",
+        "mov x3, x4",
+        "mov x4, x5",
+        "mov x5, x6",
+        "svc 0",
+        "cmn x0, 4095",
+        "b.cs 3f",
+        "ret",
+        "2:",
+        "b {futex}",
+        "3:",
+        "b {fail}",
+        futex_number = const libc::SYS_futex,
+        futex = sym futex,
+        fail = sym fail,
+    )
+}
+
+/// What libc's function answers for this result of a system call.
+extern "C" fn fail(result: c_long) -> c_long {
+    errno::set((-result) as c_int);
+    -1
+}
+
+fn answer(result: c_long) -> c_long {
+    if (-4095..0).contains(&result) { fail(result) } else { result }
+}
+
+/// The arguments of `syscall(SYS_futex, ..)`.
+struct Arguments {
+    number: c_long,
+    address: c_long,
+    operation: c_long,
+    value: c_long,
+    /// A time, or a second count.
+    time: c_long,
+    second_address: c_long,
+    bits: c_long,
+}
+
+extern "C" fn futex(
+    number: c_long,
+    address: c_long,
+    operation: c_long,
+    value: c_long,
+    time: c_long,
+    second_address: c_long,
+    bits: c_long,
+) -> c_long {
+    let arguments = Arguments { number, address, operation, value, time, second_address, bits };
+    if !is_active(Group::Futex) {
+        return arguments.call();
+    }
+    match operation as c_int & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME) {
+        libc::FUTEX_WAIT => wait(&arguments, u32::MAX, false),
+        libc::FUTEX_WAIT_BITSET => wait(&arguments, bits as u32, true),
+        libc::FUTEX_WAKE => wake(&arguments, u32::MAX),
+        libc::FUTEX_WAKE_BITSET => wake(&arguments, bits as u32),
+        libc::FUTEX_REQUEUE | libc::FUTEX_CMP_REQUEUE => move_waiters(&arguments, &[address]),
+        libc::FUTEX_WAKE_OP => move_waiters(&arguments, &[address, second_address]),
+        _ => arguments.call(),
+    }
+}
+
+impl Arguments {
+    fn make(&self) -> c_long {
+        let rest = [self.address, self.operation, self.value, self.time, self.second_address, self.bits];
+        // SAFETY: what the caller of `syscall` answers for.
+        unsafe { call(self.number, rest) }
+    }
+
+    /// What happens without us.
+    fn call(&self) -> c_long {
+        answer(self.make())
+    }
+
+    fn has(&self, flag: c_int) -> bool {
+        self.operation as c_int & flag != 0
+    }
+
+    fn key(&self) -> Key {
+        key(self.address)
+    }
+}
+
+fn key(address: c_long) -> Key {
+    Key { address: address as usize, what: What::Futex }
+}
+
+fn wait(arguments: &Arguments, bits: u32, is_absolute: bool) -> c_long {
+    if std_park::is_being_told() {
+        return fail(-c_long::from(std_park::tell(arguments.address as usize)));
+    }
+    let waited = on_green(Group::Futex, |worker| {
+        // What the kernel refuses it shall refuse.
+        let address = core::ptr::with_exposed_provenance::<AtomicU32>(arguments.address as usize);
+        if address.is_null() || !address.is_aligned() || bits == 0 || !worker.may_switch() {
+            return None;
+        }
+        // SAFETY: the caller waits for this word, which must be there until that has ended.
+        let word = unsafe { &*address };
+        let clock = if arguments.has(libc::FUTEX_CLOCK_REALTIME) {
+            libc::CLOCK_REALTIME
+        } else {
+            libc::CLOCK_MONOTONIC
+        };
+        // SAFETY: null or a valid time, by the system call's contract.
+        let time =
+            unsafe { core::ptr::with_exposed_provenance::<timespec>(arguments.time as usize).as_ref() };
+        let deadline = match time {
+            None => Deadline::never(),
+            Some(time) if is_absolute => Deadline::at(worker, clock, time)?,
+            Some(time) => Deadline::after(worker, time)?,
+        };
+        let before = errno::last();
+        let code = wait_green(worker, arguments, word, bits, &deadline);
+        errno::set(if code == 0 { before } else { code });
+        Some(if code == 0 { 0 } else { -1 })
+    });
+    waited.flatten().unwrap_or_else(|| arguments.call())
+}
+
+/// Gives 0 or an error's number.
+fn wait_green(
+    worker: &Worker,
+    arguments: &Arguments,
+    word: &AtomicU32,
+    bits: u32,
+    deadline: &Deadline,
+) -> c_int {
+    let expected = arguments.value as u32;
+    let key = arguments.key();
+    match std_park::kind(worker, word, expected) {
+        Kind::StdPark => return std_park::wait(worker, word, deadline),
+        Kind::Learned => return 0,
+        Kind::Other => {}
+    }
+    let reason = Reason::Futex(key.address);
+    let is_shared = !arguments.has(libc::FUTEX_PRIVATE_FLAG);
+    let mut is_first = true;
+    loop {
+        let stop = deadline.next_stop(worker, is_shared.then_some(LOOK));
+        // SeqCst: pairs with the fence of `anybody_waits`, which comes after the change of the word.
+        let must_wait = || word.load(Ordering::SeqCst) == expected;
+        match addresses::wait(worker, key, bits, reason, stop, must_wait) {
+            Outcome::Needless if is_first => return libc::EAGAIN,
+            Outcome::Needless | Outcome::Chosen => return 0,
+            Outcome::Deadline if deadline.has_passed(stop) => return libc::ETIMEDOUT,
+            Outcome::Deadline => is_first = false,
+        }
+    }
+}
+
+fn wake(arguments: &Arguments, bits: u32) -> c_long {
+    /// Whose turn it is to be woken first.
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    if !addresses::anybody_waits() {
+        return arguments.call();
+    }
+    if std_park::is_being_told() {
+        std_park::tell(arguments.address as usize);
+        return 0;
+    }
+    let Ok(count) = usize::try_from(arguments.value as c_int) else { return arguments.call() };
+    let key = arguments.key();
+    let before = errno::last();
+    let in_kernel = |count: usize| Arguments { value: count as c_long, ..*arguments }.make();
+    // A green thread in `std::thread::park` is woken besides: the OS thread itself may wait for the same token.
+    let parked = Key { what: What::StdToken, ..key };
+    let result = if addresses::wake(parked, usize::MAX, bits) > 0 || !addresses::is_awaited(key) {
+        in_kernel(count)
+    } else if count == 1 && TURN.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+        match in_kernel(1) {
+            0 => addresses::wake(key, 1, bits) as c_long,
+            result => result,
+        }
+    } else {
+        let woken = addresses::wake(key, count, bits);
+        match if woken < count { in_kernel(count - woken) } else { 0 } {
+            more @ 0.. => woken as c_long + more,
+            error => error,
+        }
+    };
+    errno::set(before);
+    answer(result)
+}
+
+/// The operations that move waiters, or wake those of two words. Green threads are not moved: all that may be meant are woken
+/// and look again.
+fn move_waiters(arguments: &Arguments, words: &[c_long]) -> c_long {
+    let result = arguments.make();
+    if result < 0 || !addresses::anybody_waits() {
+        return answer(result);
+    }
+    let woken: usize = words.iter().map(|&word| addresses::wake(key(word), usize::MAX, u32::MAX)).sum();
+    answer(result + woken as c_long)
+}
+
+/// Has all wake-ups come here, also while nobody waits.
+pub(super) fn see_all() -> Counted {
+    Counted::new()
+}

@@ -1,0 +1,216 @@
+//! `std::thread::park` on green threads: one at a time of an OS thread waits without blocking it; two are reported.
+
+mod common;
+
+use common::{in_child, text};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+const MILLI: Duration = Duration::from_millis(1);
+
+fn watchdog() {
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(60));
+        std::process::exit(101);
+    });
+}
+
+#[test]
+fn one_at_a_time_parks_and_others_run() {
+    osier::patch::all();
+    watchdog();
+    for _ in 0..3 {
+        osier::run(|| {
+            by_a_green_thread();
+            by_an_os_thread_while_the_worker_sleeps();
+            by_an_os_thread_while_others_run();
+            a_token_is_kept();
+            a_park_with_a_timeout();
+            channel_and_scope();
+            one_after_the_other();
+        });
+    }
+    under_a_foreign_loop();
+}
+
+/// Parks until `flag` is set.
+fn park_until(flag: &AtomicBool) {
+    while !flag.load(Ordering::Acquire) {
+        std::thread::park();
+    }
+}
+
+fn by_a_green_thread() {
+    let flag = Arc::new(AtomicBool::new(false));
+    let theirs = flag.clone();
+    let parked = osier::spawn(move || park_until(&theirs));
+    for _ in 0..5 {
+        osier::yield_now();
+        assert!(!parked.is_finished());
+    }
+    flag.store(true, Ordering::Release);
+    // Green threads share the handle of their OS thread.
+    std::thread::current().unpark();
+    parked.join().unwrap();
+}
+
+fn by_an_os_thread_while_the_worker_sleeps() {
+    let flag = Arc::new(AtomicBool::new(false));
+    let (theirs, me) = (flag.clone(), std::thread::current());
+    let waker = std::thread::spawn(move || {
+        std::thread::sleep(20 * MILLI);
+        theirs.store(true, Ordering::Release);
+        me.unpark();
+    });
+    park_until(&flag);
+    waker.join().unwrap();
+}
+
+fn by_an_os_thread_while_others_run() {
+    let flag = Arc::new(AtomicBool::new(false));
+    let theirs = flag.clone();
+    let parked = osier::spawn(move || park_until(&theirs));
+    let (theirs, me) = (flag.clone(), std::thread::current());
+    let waker = std::thread::spawn(move || {
+        std::thread::sleep(5 * MILLI);
+        theirs.store(true, Ordering::Release);
+        me.unpark();
+    });
+    while !parked.is_finished() {
+        osier::yield_now();
+    }
+    parked.join().unwrap();
+    waker.join().unwrap();
+}
+
+fn a_token_is_kept() {
+    std::thread::current().unpark();
+    let neighbour = osier::spawn(|| ());
+    std::thread::park();
+    assert!(!neighbour.is_finished(), "the park had no need to wait");
+    neighbour.join().unwrap();
+}
+
+fn a_park_with_a_timeout() {
+    let neighbour = osier::spawn(|| osier::sleep(MILLI));
+    let start = Instant::now();
+    while start.elapsed() < 10 * MILLI {
+        std::thread::park_timeout(10 * MILLI);
+    }
+    assert!(neighbour.is_finished());
+    neighbour.join().unwrap();
+}
+
+fn channel_and_scope() {
+    let (sender, receiver) = mpsc::channel();
+    let producer = std::thread::spawn(move || {
+        for number in 0..200_u64 {
+            if number % 10 == 0 {
+                std::thread::sleep(MILLI / 10);
+            }
+            sender.send(number).unwrap();
+        }
+    });
+    let ticks = Arc::new(AtomicUsize::new(0));
+    let theirs = ticks.clone();
+    let ticker = osier::spawn(move || {
+        loop {
+            theirs.fetch_add(1, Ordering::Relaxed);
+            osier::sleep(MILLI / 10);
+        }
+    });
+    assert_eq!(receiver.iter().sum::<u64>(), 199 * 200 / 2);
+    producer.join().unwrap();
+    assert!(ticks.load(Ordering::Relaxed) > 3, "others ran meanwhile");
+    ticks.store(0, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| std::thread::sleep(10 * MILLI));
+    });
+    assert!(ticks.load(Ordering::Relaxed) > 3, "others ran meanwhile");
+    ticker.kill();
+    let _ = ticker.join();
+}
+
+/// The first has been woken, and has not run since, when the second parks.
+fn one_after_the_other() {
+    let flags: [_; 2] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
+    let threads = flags.clone().map(|flag| {
+        osier::spawn(move || {
+            park_until(&flag);
+            // The token is one for both.
+            std::thread::current().unpark();
+        })
+    });
+    // The first parks only once it is its turn.
+    flags[1].store(true, Ordering::Release);
+    osier::yield_now();
+    flags[0].store(true, Ordering::Release);
+    std::thread::current().unpark();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+fn under_a_foreign_loop() {
+    let runtime = osier::Builder::new().build().unwrap();
+    runtime.enter(|driver| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let theirs = flag.clone();
+        let parked = osier::spawn(move || park_until(&theirs));
+        driver.turn(Some(Duration::ZERO));
+        let (theirs, me) = (flag.clone(), std::thread::current());
+        let waker = std::thread::spawn(move || {
+            theirs.store(true, Ordering::Release);
+            me.unpark();
+        });
+        while !parked.is_finished() {
+            // The loop may park its OS thread itself.
+            std::thread::park_timeout(MILLI);
+            driver.turn(Some(MILLI));
+        }
+        parked.join().unwrap();
+        waker.join().unwrap();
+    });
+}
+
+#[test]
+fn two_at_once_are_reported_with_both_stacks() {
+    let output = in_child("two_at_once_are_reported_with_both_stacks", || {
+        osier::patch::all();
+        watchdog();
+        osier::run(|| {
+            let spawn =
+                |name: &str, body: fn()| osier::thread::Builder::new().name(name.into()).spawn(body).unwrap();
+            let first = spawn("baker", bake);
+            let second = spawn("miller", mill);
+            first.join().unwrap();
+            second.join().unwrap();
+        });
+    });
+    let report = text(&output.stderr);
+    assert!(!output.status.success(), "{report}");
+    assert_ne!(output.status.code(), Some(101), "hangs: {report}");
+    for part in [
+        "two green threads of one OS thread wait in `std::thread::park`",
+        "green thread 'baker'",
+        "green thread 'miller'",
+        "::bake",
+        "::mill",
+    ] {
+        assert!(report.contains(part), "{part} is missing: {report}");
+    }
+}
+
+#[inline(never)]
+fn bake() {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[inline(never)]
+fn mill() {
+    let (_sender, receiver) = mpsc::channel::<()>();
+    let _ = receiver.recv();
+}
