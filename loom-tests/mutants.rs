@@ -484,4 +484,68 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         original: "unbegun.into_iter().for_each(scheduler::drop_quietly);",
         mistake: "core::mem::forget(unbegun);",
     },
+    Mutant {
+        name: "end_leaves_the_line_open",
+        source: "scheduler/theft",
+        model: "theft_once",
+        original: "line.closed = true;",
+        mistake: "line.closed = false;",
+    },
+    Mutant {
+        name: "idler_announces_without_a_fence",
+        source: "scheduler/theft",
+        model: "theft_idle",
+        original: "// Pairs with the fence in `call`.
+        fence(Ordering::SeqCst);",
+        mistake: "",
+    },
+    Mutant {
+        name: "caller_looks_without_a_fence",
+        source: "scheduler/theft",
+        model: "theft_idle",
+        original: "// Pairs with the fences in `announce` and `withdraw`.
+            fence(Ordering::SeqCst);",
+        mistake: "",
+    },
+    Mutant {
+        name: "idler_stays_called",
+        source: "scheduler/theft",
+        model: "theft_idle",
+        original: "self.called.swap(false, Ordering::Relaxed);
+        // Pairs",
+        mistake: "// Pairs",
+    },
+    Mutant {
+        name: "who_was_called_is_called_again",
+        source: "scheduler/theft",
+        model: "theft_idle",
+        original: "if idle.load(Ordering::Relaxed) && idle.swap(false, Ordering::AcqRel) {",
+        mistake: "if idle.load(Ordering::Relaxed) {
+                    self.called.swap(false, Ordering::Relaxed);",
+    },
+    Mutant {
+        name: "owner_settles_without_a_fence",
+        source: "scheduler/owner",
+        model: "owner_mark",
+        original: "// Pairs with the fence in `after_mark`.
+        fence(Ordering::SeqCst);",
+        mistake: "",
+    },
+    Mutant {
+        name: "marker_looks_without_a_fence",
+        source: "scheduler/owner",
+        model: "owner_mark",
+        original: "// Pairs with the fence in `settle`.
+            fence(Ordering::SeqCst);",
+        mistake: "",
+    },
+    Mutant {
+        name: "spawn_is_not_refused_at_the_end",
+        source: "inbox",
+        model: "spawn_at_the_end",
+        original: "    pub(crate) fn close(&self) -> Drain<T> {
+        self.take(closed())",
+        mistake: "    pub(crate) fn close(&self) -> Drain<T> {
+        self.take(ptr::null_mut())",
+    },
 ];

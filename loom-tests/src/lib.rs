@@ -38,6 +38,9 @@
 #![allow(clippy::duplicate_mod, reason = "a model is compiled once for each source that it is to judge")]
 
 mod clock;
+#[allow(dead_code, reason = "models use what they check")]
+#[path = "../../runtime/src/completion.rs"]
+mod completion;
 mod park;
 mod primitive;
 mod scheduler;

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool as AtomicFlag;
 
-pub(crate) use loom::sync::atomic::{AtomicPtr, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicPtr, Ordering, fence};
 pub(crate) use loom::sync::{Arc, Condvar};
 
 /// A lock.

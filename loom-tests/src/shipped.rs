@@ -5,8 +5,6 @@
 mod barrier_core;
 #[path = "../../runtime/src/sync/channel.rs"]
 mod channel;
-#[path = "../../runtime/src/completion.rs"]
-mod completion;
 #[path = "../../runtime/src/sync/condvar_core.rs"]
 mod condvar_core;
 #[path = "../../runtime/src/sync/event.rs"]
@@ -15,6 +13,8 @@ mod event;
 mod inbox;
 #[path = "../../runtime/src/sync/once_core.rs"]
 mod once_core;
+#[path = "../../runtime/src/scheduler/owner.rs"]
+mod owner;
 #[path = "../../runtime/src/permit.rs"]
 mod permit;
 #[path = "../../runtime/src/offload/pool.rs"]
@@ -23,8 +23,11 @@ mod pool;
 mod rwlock_core;
 #[path = "../../runtime/src/sync/semaphore.rs"]
 mod semaphore;
+#[path = "../../runtime/src/scheduler/theft.rs"]
+mod theft;
 #[path = "../../runtime/src/sync/wait_group.rs"]
 mod wait_group;
+use crate::completion;
 use crate::sync::mutex_core;
 
 #[path = "models/barrier.rs"]
@@ -69,6 +72,8 @@ pub mod offload_timeout;
 pub mod once;
 #[path = "models/oneshot.rs"]
 pub mod oneshot;
+#[path = "models/owner_mark.rs"]
+pub mod owner_mark;
 #[path = "models/park.rs"]
 pub mod park;
 #[path = "models/rwlock.rs"]
@@ -79,5 +84,11 @@ pub mod rwlock_timeout;
 pub mod semaphore_kill;
 #[path = "models/semaphore_timeout.rs"]
 pub mod semaphore_timeout;
+#[path = "models/spawn_at_the_end.rs"]
+pub mod spawn_at_the_end;
+#[path = "models/theft_idle.rs"]
+pub mod theft_idle;
+#[path = "models/theft_once.rs"]
+pub mod theft_once;
 #[path = "models/wait_group_leave.rs"]
 pub mod wait_group_leave;

@@ -150,8 +150,9 @@ impl Idlers {
 
     /// Says that `worker` has nothing to do; it must look at all offers after that, before it sleeps.
     pub(crate) fn announce(&self, worker: usize) {
-        // Relaxed: the fence orders it before the look, for who reads it in `call` after a fence.
-        self.idle[worker].store(true, Ordering::Relaxed);
+        // Relaxed: the fence orders it before the look, for who reads it in `call` after a fence. A swap, here and where `called` is
+        // cleared, since others swap it at the same time: loom loses the order of mere stores among these.
+        self.idle[worker].swap(true, Ordering::Relaxed);
         // Pairs with the fence in `call`.
         fence(Ordering::SeqCst);
     }
@@ -162,7 +163,7 @@ impl Idlers {
         if self.idle[worker].swap(false, Ordering::AcqRel) {
             return false;
         }
-        self.called.store(false, Ordering::Relaxed);
+        self.called.swap(false, Ordering::Relaxed);
         // Pairs with the fence in `call`: what was offered by who found `called` set is seen now.
         fence(Ordering::SeqCst);
         true
@@ -186,7 +187,7 @@ impl Idlers {
                 }
             }
             // They got up by themselves. Others may have relied on this call, so look again.
-            self.called.store(false, Ordering::Relaxed);
+            self.called.swap(false, Ordering::Relaxed);
         }
     }
 }
