@@ -11,6 +11,7 @@ use crate::primitive::{Condvar, Mutex};
 use crate::scheduler::{Remote, Worker};
 use crate::unwinding::Count;
 use core::cell::{Cell, RefCell};
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 /// The control block of an OS thread.
@@ -24,6 +25,8 @@ pub(crate) struct OsThread {
     /// True from an unpark to the end of the next park.
     token: Mutex<bool>,
     unparked: Condvar,
+    /// How often it has parked. Written by itself alone.
+    parks: AtomicU64,
     /// The worker that this OS thread drives at the time, to be roused with it.
     drives: Mutex<Option<Arc<Remote>>>,
     /// Unwindings that are no failure.
@@ -56,6 +59,7 @@ impl OsThread {
             permit: Permit::new(),
             token: Mutex::new(false),
             unparked: Condvar::new(),
+            parks: AtomicU64::new(0),
             drives: Mutex::new(None),
             orderly: Count::new(),
         })
@@ -75,8 +79,15 @@ impl OsThread {
         }
     }
 
+    /// Counts a park.
+    fn count_park(&self) -> u64 {
+        // Relaxed: only this OS thread reads it.
+        self.parks.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Blocks the OS thread.
     pub(crate) fn park(&self, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
+        self.count_park();
         let (until, whose) = earliest(deadline, &Limits::now());
         let mut token = self.token.lock();
         loop {
@@ -96,12 +107,15 @@ impl OsThread {
         }
     }
 
-    /// Runs the worker's green threads until unparked.
+    /// Runs the worker's green threads until unparked. What a turn runs may wait as this OS thread, too (a panic hook, a destructor
+    /// for which there was no stack): it may have been given the token that was meant for this wait, which then ends for no reason.
     pub(crate) fn park_driving(&self, worker: &Worker, deadline: Option<Instant>) -> Result<Wake, Cancelled> {
         let (until, whose) = earliest(deadline, &Limits::now());
         let mut ended = Ok(Wake::Unparked);
+        let number = self.count_park();
+        let is_last = || self.parks.load(Ordering::Relaxed) == number;
         worker.drive(|worker| {
-            while !std::mem::take(&mut *self.token.lock()) {
+            while is_last() && !std::mem::take(&mut *self.token.lock()) {
                 if until.is_some_and(|until| until <= worker.now()) {
                     ended = passed(whose);
                     break;

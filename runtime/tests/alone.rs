@@ -8,8 +8,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const CASES: [(&str, fn()); 6] = [
+const CASES: [(&str, fn()); 7] = [
     ("all_parked_for_ever_is_a_deadlock", all_parked_for_ever_is_a_deadlock),
+    (
+        "whoever_wakes_somebody_and_ends_during_the_look_is_heard",
+        whoever_wakes_somebody_and_ends_during_the_look_is_heard,
+    ),
     ("no_wait_is_handed_to_another_os_thread", no_wait_is_handed_to_another_os_thread),
     ("an_idle_runtime_does_not_wake_up", an_idle_runtime_does_not_wake_up),
     ("a_hundred_thousand_parked_at_once", a_hundred_thousand_parked_at_once),
@@ -101,6 +105,27 @@ fn all_parked_for_ever_is_a_deadlock() {
         osier::thread::park();
         os_thread.join().unwrap();
     });
+}
+
+/// The look at who waits takes longer the more there are: an OS thread that ends in the middle of it has woken main before.
+fn whoever_wakes_somebody_and_ends_during_the_look_is_heard() {
+    let runtime = osier::Builder::new().build().unwrap();
+    let look = Duration::from_millis(50);
+    let outcome = runtime.try_run(|| {
+        let waiting: Vec<_> = (0..3000).map(|_| osier::spawn(osier::thread::park)).collect();
+        for round in 0..40 {
+            osier::yield_now();
+            let me = osier::thread::current();
+            let os_thread = std::thread::spawn(move || {
+                std::thread::sleep(look + Duration::from_micros(200 * round));
+                me.unpark();
+            });
+            osier::thread::park();
+            os_thread.join().unwrap();
+        }
+        waiting.iter().for_each(osier::thread::JoinHandle::kill);
+    });
+    assert!(outcome.is_ok(), "a deadlock was seen where somebody had been woken");
 }
 
 fn no_wait_is_handed_to_another_os_thread() {

@@ -46,7 +46,7 @@ impl Runtime {
             if is_over() || !is_stuck() {
                 continue;
             }
-            match self.judge(self.worker.waiting(), || true) {
+            match self.judge(self.worker.waiting(), || self.worker.has_heard_nothing()) {
                 Verdict::Unknown => {}
                 Verdict::Deadlock(deadlock) => return Some(deadlock),
                 Verdict::Reported => reported = true,
