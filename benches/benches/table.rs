@@ -10,9 +10,9 @@
 mod workload;
 
 use std::time::Duration;
-use workload::{Contestant, Question, echo, spawn, switch, timer, yields};
+use workload::{Contestant, Question, compute, echo, spawn, switch, timer, yields};
 
-const QUESTIONS: [Question; 8] = [
+const QUESTIONS: [Question; 10] = [
     switch::QUESTION,
     yields::TWO,
     yields::THOUSAND,
@@ -21,6 +21,8 @@ const QUESTIONS: [Question; 8] = [
     timer::CANCELLED,
     timer::FIRED,
     echo::QUESTION,
+    compute::COMPUTE,
+    compute::TREE,
 ];
 
 /// Odd, so that there is a median.

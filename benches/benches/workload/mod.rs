@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub mod compute;
 pub mod echo;
 pub mod spawn;
 pub mod switch;
