@@ -310,7 +310,7 @@ pub fn conclude(tally: &Tally) -> u8 {
         "downloader: stopped by {signal:?}; with --resume it goes on from here"
     );
     if tally.hangs {
-        std::process::exit(exit_code(signal).into());
+        osier::process::exit(exit_code(signal).into());
     }
     exit_code(signal)
 }

@@ -33,7 +33,7 @@ impl Stop {
         Ok(osier::spawn(move || {
             while let Ok(signal) = signals.wait() {
                 if stop.signal.swap(signal.as_raw(), Ordering::Relaxed) != 0 {
-                    std::process::exit(exit_code(signal).into());
+                    osier::process::exit(exit_code(signal).into());
                 }
                 waiting.unpark();
             }
