@@ -23,7 +23,8 @@
 //! for a while are killed with the others.
 
 use super::deadlock::Waiting;
-use super::remote::{Offered, Remote, Tally, order};
+use super::remote::{Offered, Remote, order};
+use super::tally::{Seal, Tally};
 use super::theft::{Idlers, Offers};
 use crate::clock::Instant;
 use crate::primitive::{Mutex, lock};
@@ -47,7 +48,7 @@ pub(crate) struct Crew {
     /// Worker 0 waits until nobody lives any more, and is to be told.
     awaits_end: AtomicBool,
     /// Nobody is taken in any more who was spawned elsewhere.
-    sealed: AtomicBool,
+    seal: Seal,
     /// Unborn ones that were too late. (Of those that anybody may take, all that are left are.)
     latecomers: Mutex<Vec<Arc<Task>>>,
     /// Worker 0 wants to know when nobody can run any more.
@@ -82,7 +83,7 @@ impl Crew {
             idlers: Idlers::new(remotes.len()),
             ending: AtomicBool::new(false),
             awaits_end: AtomicBool::new(false),
-            sealed: AtomicBool::new(false),
+            seal: Seal::open(),
             latecomers: Mutex::new(Vec::new()),
             awaits_stillness: AtomicBool::new(false),
             noticed: AtomicU64::new(u64::MAX),
@@ -112,7 +113,7 @@ impl Crew {
     }
 
     /// Green threads that have been born and are not done.
-    pub(super) fn live(&self) -> u64 {
+    pub(super) fn live(&self) -> usize {
         Tally::live(self.remotes.iter().map(|remote| &remote.tally))
     }
 
@@ -125,20 +126,16 @@ impl Crew {
 
     /// Has nobody taken in any more who was spawned elsewhere.
     pub(super) fn seal(&self) {
-        self.sealed.store(true, Ordering::Relaxed);
-        // Pairs with the fences in `admits` and `inject`.
-        fence(Ordering::SeqCst);
+        self.seal.close();
     }
 
     fn is_sealed(&self) -> bool {
-        self.sealed.load(Ordering::Relaxed)
+        self.seal.is_closed()
     }
 
     /// Whether one may be taken in whose birth the caller has counted just now.
     pub(super) fn admits(&self) -> bool {
-        // Pairs with the fence in `seal`: either worker 0 sees the birth, or this sees the seal.
-        fence(Ordering::SeqCst);
-        !self.is_sealed()
+        self.seal.admits()
     }
 
     /// Leaves a green thread for whoever takes it; for OS threads that are none of the runtime's.
@@ -146,9 +143,8 @@ impl Crew {
         if let Err(refused) = self.injected.push(Offered { task, body }) {
             return refused.abandon();
         }
-        // Pairs with the fence in `seal`: either worker 0 sees the latecomer, or it is told of it.
-        fence(Ordering::SeqCst);
-        if self.is_sealed() { self.remotes[0].rouse() } else { self.call_one() }
+        // Either worker 0, which seals, sees the latecomer, or it is told of it.
+        if self.seal.admits() { self.call_one() } else { self.remotes[0].rouse() }
     }
 
     /// Has an unborn one that was not admitted wait for the next entry.
@@ -228,7 +224,7 @@ impl Crew {
         // Relaxed, as all of these: the start of the OS threads orders it.
         self.ending.store(false, Ordering::Relaxed);
         self.awaits_end.store(false, Ordering::Relaxed);
-        self.sealed.store(false, Ordering::Relaxed);
+        self.seal.reopen();
         // An entry that could not begin has left some.
         for remote in &self.remotes {
             let _ = remote.take_orders();

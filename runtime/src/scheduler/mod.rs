@@ -18,6 +18,7 @@ mod run_queue;
 mod runtime;
 #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "shims alone wait for it"))]
 pub(crate) mod std_token;
+mod tally;
 mod theft;
 mod worker;
 

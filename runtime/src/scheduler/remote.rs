@@ -1,6 +1,7 @@
 //! The part of a worker that other OS threads may use.
 
 use super::roll_call::RollCall;
+use super::tally::Tally;
 use super::theft::Offers;
 use crate::inbox::{Inbox, Push};
 use crate::offload::Pool;
@@ -59,37 +60,6 @@ pub(super) mod order {
     pub(in crate::scheduler) const CLOSED: usize = 16;
 }
 
-/// How many green threads there were on a worker. Written by the worker alone, so it is loaded and stored, never exchanged.
-#[derive(Default)]
-pub(super) struct Tally {
-    /// Those that were spawned by this worker, or came to it from an OS thread that is none of its runtime's.
-    born: AtomicU64,
-    /// Those that have ended here, wherever they were born.
-    done: AtomicU64,
-}
-
-impl Tally {
-    pub(super) fn count_birth(&self) {
-        // Release: who sees a green thread done that was born before sees its birth, too.
-        self.born.store(self.born.load(Ordering::Relaxed) + 1, Ordering::Release);
-    }
-
-    pub(super) fn count_end(&self) {
-        // Release: as above; with the acquire in `live`.
-        self.done.store(self.done.load(Ordering::Relaxed) + 1, Ordering::Release);
-    }
-
-    /// Born and not done, on all of `workers`. Zero is certain: at some instant of the call nobody lived.
-    pub(super) fn live<'a>(workers: impl Iterator<Item = &'a Tally> + Clone) -> u64 {
-        // Both only grow, and nobody ends before it was born. So those that were done when the first sum was complete are at least
-        // that many, those that were born by then at most as many as the second sum: if the sums are equal, so were they at that
-        // instant. Acquire: whoever is seen done has been born as this OS thread sees it.
-        let done: u64 = workers.clone().map(|tally| tally.done.load(Ordering::Acquire)).sum();
-        let born: u64 = workers.map(|tally| tally.born.load(Ordering::Acquire)).sum();
-        born - done
-    }
-}
-
 /// What a worker says of itself before it sleeps. Written by the worker alone, before it announces its sleep in the inbox: whoever
 /// finds it asleep there reads what it wrote.
 pub(super) struct Pulse {
@@ -146,7 +116,7 @@ impl Remote {
             foreign: Arc::default(),
             orders: AtomicUsize::new(0),
             calls: SegQueue::new(),
-            tally: Tally::default(),
+            tally: Tally::new(),
             pulse: Pulse::new(),
             offload,
         }

@@ -93,6 +93,5 @@ pub(crate) fn call_roll() -> Result<Vec<Arc<Task>>, Cancelled> {
 
 /// How many green threads of the calling OS thread's runtime have not ended; 0 outside of a runtime.
 pub(crate) fn live() -> usize {
-    let live = with_worker(|worker| worker.map_or(0, |worker| worker.crew().live()));
-    usize::try_from(live).unwrap_or(usize::MAX)
+    with_worker(|worker| worker.map_or(0, |worker| worker.crew().live()))
 }
