@@ -110,7 +110,7 @@ pub(crate) enum Reason<'a> {
     #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "shims alone wait for it"))]
     StdToken,
     /// An object of pthreads, of this kind, at this address.
-    #[allow(dead_code, reason = "the locks of pthreads come next")]
+    #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "shims alone wait for it"))]
     Pthread(&'static str, usize),
 }
 

@@ -55,7 +55,6 @@ pub(super) struct Key {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "the locks of pthreads come next")]
 pub(super) enum What {
     Futex,
     /// The futex that the token of `std::thread::park` is.
@@ -173,6 +172,13 @@ impl Bucket {
     }
 }
 
+impl Node {
+    fn new(worker: &Worker, key: Key, bits: u32) -> Node {
+        let task = Some(worker.current_task());
+        Node { previous: ptr::null_mut(), next: ptr::null_mut(), key, bits, arrival: 0, task }
+    }
+}
+
 impl List {
     fn link(&mut self, node: &mut Node) {
         self.arrivals += 1;
@@ -212,19 +218,11 @@ pub(super) fn wait(
     until: Option<Instant>,
     must_wait: impl FnOnce() -> bool,
 ) -> Outcome {
-    let bucket = Bucket::of(key);
-    let mut node = Node {
-        previous: ptr::null_mut(),
-        next: ptr::null_mut(),
-        key,
-        bits,
-        arrival: 0,
-        task: Some(worker.current_task()),
-    };
+    let _counted = Counted::new();
+    let mut node = Node::new(worker, key, bits);
     // From here on by pointer: others use it.
     let node = &raw mut node;
-    let _counted = Counted::new();
-    let joined = bucket.with(|list| {
+    let joined = Bucket::of(key).with(|list| {
         let must = must_wait();
         if must {
             // SAFETY: nobody else has it yet.
@@ -232,15 +230,69 @@ pub(super) fn wait(
         }
         must
     });
-    if joined != Some(true) {
-        // Also for a signal handler that must not wait: it is told that it was woken for no reason.
-        return if joined.is_none() { Outcome::Chosen } else { Outcome::Needless };
+    match joined {
+        // SAFETY: it stands in the list, in this frame.
+        Some(true) => unsafe { stand(worker, node, reason, until) },
+        Some(false) => Outcome::Needless,
+        // In a signal handler that must not wait: it is told that it was woken, for no reason.
+        None => Outcome::Chosen,
     }
+}
+
+/// [`wait`], with a question that may do anything but switch: it is asked after this waiter has joined the list. A wake-up that
+/// comes while there is no need to wait is passed on.
+pub(super) fn wait_unless(
+    worker: &Worker,
+    key: Key,
+    reason: Reason<'_>,
+    until: Option<Instant>,
+    must_wait: impl FnOnce() -> bool,
+) -> Outcome {
+    let _counted = Counted::new();
+    let mut node = Node::new(worker, key, u32::MAX);
+    // From here on by pointer: others use it.
+    let node = &raw mut node;
+    let bucket = Bucket::of(key);
+    // SAFETY: nobody else has it yet.
+    if bucket.with(|list| list.link(unsafe { &mut *node })).is_none() {
+        must_wait();
+        return Outcome::Chosen;
+    }
+    if must_wait() {
+        // SAFETY: it stands in the list, in this frame, unless it was chosen.
+        return unsafe { stand(worker, node, reason, until) };
+    }
+    let mut was_chosen = false;
+    while bucket
+        .with(|list| {
+            // SAFETY: it lies in this frame, and is used under the lock of the list alone.
+            let node = unsafe { &mut *node };
+            was_chosen = node.task.is_none();
+            if !was_chosen {
+                list.unlink(node);
+            }
+        })
+        .is_none()
+    {}
+    if was_chosen {
+        wake(key, 1, u32::MAX);
+    }
+    Outcome::Needless
+}
+
+/// Parks until the node is chosen, or until `until`; then it does not stand in the list any more.
+///
+/// # Safety
+///
+/// The node must be this green thread's, and stand in the list of its key or have been chosen.
+unsafe fn stand(worker: &Worker, node: *mut Node, reason: Reason<'_>, until: Option<Instant>) -> Outcome {
+    // SAFETY: this never changes.
+    let bucket = Bucket::of(unsafe { (*node).key });
     loop {
         let ended = limits::with_shield(|| worker.park(reason, until));
         let has_passed = ended == Ok(Wake::Deadline);
         let outcome = bucket.with(|list| {
-            // SAFETY: it lies in this frame, and is used under the lock of the list alone.
+            // SAFETY: the caller's promise; it is used under the lock of the list alone.
             let node = unsafe { &mut *node };
             if node.task.is_none() {
                 return Some(Outcome::Chosen);

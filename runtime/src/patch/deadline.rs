@@ -44,6 +44,11 @@ impl Deadline {
         }
     }
 
+    /// How long it is until then; `None` for ever.
+    pub(super) fn left(&self, worker: &Worker) -> Option<Duration> {
+        self.at.map(|at| at.saturating_duration_since(worker.now()))
+    }
+
     /// Whether it has passed, now that a wait has ended at `stop`.
     pub(super) fn has_passed(&self, stop: Option<Instant>) -> bool {
         self.at.is_some() && stop == self.at

@@ -59,7 +59,11 @@
 //! | [`Poll`](Group::Poll) | `poll` `ppoll` `select` `pselect` `epoll_wait` `epoll_pwait` `epoll_pwait2` | with signal masks; `EINTR` for signals that only the mask lets in |
 //! | [`Pipe`](Group::Pipe) | `read` `readv` `write` `writev` `splice` of pipes, named pipes, eventfds, timers, terminals | terminals are read by the offload pool once there is something |
 //! | [`Process`](Group::Process) | `wait` `waitpid` `wait3` `wait4` `waitid` | one child's end by its pidfd; others have an OS thread that waits, and takes nothing |
-//! | [`Futex`](Group::Futex) | `syscall` with `SYS_futex` | see [Locks](#locks) |
+//! | [`Futex`](Group::Futex) | `syscall` with `SYS_futex` | waits and wake-ups, of std's locks say; see [Locks](#locks) |
+//! | | `pthread_mutex_` `lock` `trylock` `timedlock` `clocklock` `unlock` | normal, adaptive, recursive, error-checking |
+//! | | `pthread_cond_` `wait` `timedwait` `clockwait` `signal` `broadcast`; `sem_` `wait` `timedwait` `clockwait` `post` | |
+//! | | `pthread_rwlock_` `rdlock` `timedrdlock` `clockrdlock` `wrlock` `timedwrlock` `clockwrlock` `unlock`; `pthread_once` | |
+//! | | `pthread_join` | tried again and again, with pauses of up to 5 ms |
 //! | [`Dns`](Group::Dns) | `getaddrinfo` `getnameinfo` `gethostbyname` `gethostbyname2` `gethostbyaddr`, the last three with `_r` | by libc, on the offload pool |
 //! | [`FileLock`](Group::FileLock) | `flock`, `fcntl` with `F_SETLKW` and `F_OFD_SETLKW`, `lockf` | tried again and again, with pauses of up to 5 ms; no `EDEADLK` |
 //! | [`File`](Group::File), not in [`all`] | `read` `readv` `pread` `preadv` `write` `writev` `pwrite` `pwritev` `fsync` `fdatasync` of files | on the offload pool; what is in memory is read in place |
@@ -69,7 +73,9 @@
 //!
 //! Not shimmed, and so blocking the OS thread: any of these on descriptors 0 to 2, `open` of a named pipe that nobody has
 //! open at the other end, `copy_file_range`, `tee`, `vmsplice`, `io_uring_enter`, `sigwait` and its kin, message queues and semaphores
-//! of System V, `mq_receive`, `mq_send`, `system`, `pclose` (which wait inside of libc), and a `close` that lingers.
+//! of System V, `mq_receive`, `mq_send`,
+//! `pthread_barrier_wait`, `pthread_timedjoin_np`, mutexes that are robust or change priorities, condition variables that processes share,
+//! the functions of `<threads.h>`, spin locks, `system`, `pclose` (which wait inside of libc), and a `close` that lingers.
 //!
 //! # Locks
 //!
@@ -80,6 +86,12 @@
 //! `std::thread::park` waits the same way, but its token belongs to the OS thread. One green thread of an OS thread can park so
 //! (and with it use std's `mpsc`, or `std::thread::scope` for OS threads). When a second one does so at the same time
 //! the process ends with a report that shows both stacks: an unpark would not say whom of the two it is for.
+//!
+//! The locks of pthreads belong to the thread that has them: libc would let one green thread lock a recursive mutex that another
+//! one of the same OS thread has, and each unlock it. The shims tell them apart. A mutex that *another OS thread* has locked blocks the OS
+//! thread for 50 ms, and longer while that one runs: allocators wait for such mutexes, in the middle of what they keep for
+//! each OS thread. Only after that the green thread is parked. A green thread that waits for what other processes
+//! share looks every 5 ms.
 //!
 //! The runtime itself, panic hooks, and an allocator or a [`Policy`](crate::Policy) that the runtime calls in the middle of what it does
 //! wait as without us. An allocator that keeps state for each OS thread must not wait for locks of std's.
@@ -114,6 +126,7 @@ mod pipe;
 mod poll;
 mod pool;
 mod process;
+mod pthread;
 mod read_write;
 mod select;
 mod sendfile;

@@ -4,7 +4,7 @@ use super::{
     Group, close, connect, epoll, file, file_lock, futex, hosts, messages, names, poll, process, read_write,
     select,
 };
-use super::{sendfile, sleep, splice, transfer};
+use super::{pthread, sendfile, sleep, splice, transfer};
 use core::ffi::{CStr, c_void};
 use core::fmt;
 
@@ -46,6 +46,53 @@ pub(super) static TABLE: &[Symbol] = &[
     Symbol::new(c"poll", &[Group::Poll], poll::poll as *const c_void),
     Symbol::new(c"ppoll", &[Group::Poll], poll::ppoll as *const c_void),
     Symbol::new(c"syscall", &[Group::Futex], futex::syscall as *const c_void),
+    Symbol::new(c"pthread_mutex_lock", &[Group::Futex], pthread::pthread_mutex_lock as *const c_void),
+    Symbol::new(c"pthread_mutex_trylock", &[Group::Futex], pthread::pthread_mutex_trylock as *const c_void),
+    Symbol::new(
+        c"pthread_mutex_timedlock",
+        &[Group::Futex],
+        pthread::pthread_mutex_timedlock as *const c_void,
+    ),
+    Symbol::new(
+        c"pthread_mutex_clocklock",
+        &[Group::Futex],
+        pthread::pthread_mutex_clocklock as *const c_void,
+    ),
+    Symbol::new(c"pthread_mutex_unlock", &[Group::Futex], pthread::pthread_mutex_unlock as *const c_void),
+    Symbol::new(c"pthread_cond_wait", &[Group::Futex], pthread::pthread_cond_wait as *const c_void),
+    Symbol::new(c"pthread_cond_timedwait", &[Group::Futex], pthread::pthread_cond_timedwait as *const c_void),
+    Symbol::new(c"pthread_cond_clockwait", &[Group::Futex], pthread::pthread_cond_clockwait as *const c_void),
+    Symbol::new(c"pthread_cond_signal", &[Group::Futex], pthread::pthread_cond_signal as *const c_void),
+    Symbol::new(c"pthread_cond_broadcast", &[Group::Futex], pthread::pthread_cond_broadcast as *const c_void),
+    Symbol::new(c"sem_wait", &[Group::Futex], pthread::sem_wait as *const c_void),
+    Symbol::new(c"sem_timedwait", &[Group::Futex], pthread::sem_timedwait as *const c_void),
+    Symbol::new(c"sem_clockwait", &[Group::Futex], pthread::sem_clockwait as *const c_void),
+    Symbol::new(c"sem_post", &[Group::Futex], pthread::sem_post as *const c_void),
+    Symbol::new(c"pthread_rwlock_rdlock", &[Group::Futex], pthread::pthread_rwlock_rdlock as *const c_void),
+    Symbol::new(
+        c"pthread_rwlock_timedrdlock",
+        &[Group::Futex],
+        pthread::pthread_rwlock_timedrdlock as *const c_void,
+    ),
+    Symbol::new(
+        c"pthread_rwlock_clockrdlock",
+        &[Group::Futex],
+        pthread::pthread_rwlock_clockrdlock as *const c_void,
+    ),
+    Symbol::new(c"pthread_rwlock_wrlock", &[Group::Futex], pthread::pthread_rwlock_wrlock as *const c_void),
+    Symbol::new(
+        c"pthread_rwlock_timedwrlock",
+        &[Group::Futex],
+        pthread::pthread_rwlock_timedwrlock as *const c_void,
+    ),
+    Symbol::new(
+        c"pthread_rwlock_clockwrlock",
+        &[Group::Futex],
+        pthread::pthread_rwlock_clockwrlock as *const c_void,
+    ),
+    Symbol::new(c"pthread_rwlock_unlock", &[Group::Futex], pthread::pthread_rwlock_unlock as *const c_void),
+    Symbol::new(c"pthread_once", &[Group::Futex], pthread::pthread_once as *const c_void),
+    Symbol::new(c"pthread_join", &[Group::Futex], pthread::pthread_join as *const c_void),
     Symbol::new(c"getaddrinfo", &[Group::Dns], names::getaddrinfo as *const c_void),
     Symbol::new(c"recvmmsg", &[Group::Net], messages::recvmmsg as *const c_void),
     Symbol::new(c"sendmmsg", &[Group::Net], messages::sendmmsg as *const c_void),

@@ -1,0 +1,168 @@
+//! The group `futex`: the locks of pthreads, for C code and for what is written like it.
+//!
+//! libc's functions wait by system calls of their own, which nobody can see. So on a green thread such a function first tries
+//! what it wants, by libc's function that does not wait; if that must not be had the green thread waits in the table of
+//! [`addresses`](super::addresses), until the function that gives it back has been called on any thread. What an object holds is
+//! libc's alone: threads of both kinds use it side by side, and what was locked before the activation is unlocked after it.
+//!
+//! # What may be missed
+//!
+//! An object that processes share may be given back by another process, and a mutex by libc itself, when an OS thread waits for a
+//! condition variable. Whoever waits for one of these looks again now and then.
+
+mod condvar;
+mod join;
+mod mutex;
+mod once;
+mod rwlock;
+mod semaphore;
+
+pub(super) use self::condvar::*;
+pub(super) use self::join::*;
+pub(super) use self::mutex::*;
+pub(super) use self::once::*;
+pub(super) use self::rwlock::*;
+pub(super) use self::semaphore::*;
+
+use super::Group;
+use super::addresses::{self, Key, Outcome, What};
+use super::deadline::Deadline;
+use super::wait::on_green;
+use crate::park::Reason;
+use crate::scheduler::Worker;
+use core::ffi::{CStr, c_void};
+use core::marker::PhantomData;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use core::time::Duration;
+use libc::c_int;
+
+/// How often is looked at what may be given back unseen.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// One of libc's functions, behind ours; `F` is the type of the function.
+struct Behind<F> {
+    name: &'static CStr,
+    /// The version to ask for before any other: of these functions there is an older one.
+    version: Option<&'static CStr>,
+    found: AtomicPtr<c_void>,
+    _function: PhantomData<F>,
+}
+
+impl<F: Copy> Behind<F> {
+    /// # Safety
+    ///
+    /// `F` must be the type of libc's function of this name, as a pointer to an `extern "C"` function.
+    const unsafe fn new(name: &'static CStr, version: Option<&'static CStr>) -> Behind<F> {
+        assert!(size_of::<F>() == size_of::<*mut c_void>());
+        Behind { name, version, found: AtomicPtr::new(ptr::null_mut()), _function: PhantomData }
+    }
+
+    /// The function; `None` where there is nothing behind ours: in a statically linked program, and of a function that this libc
+    /// does not have.
+    #[inline]
+    fn function(&self) -> Option<F> {
+        // Relaxed: the address alone is all there is to see, and whoever looks it up twice finds the same.
+        let mut found = self.found.load(Ordering::Relaxed);
+        if found.is_null() {
+            found = self.look_up();
+        }
+        // SAFETY: not null, so it is the function, whose type the maker has promised.
+        (!found.is_null()).then(|| unsafe { core::mem::transmute_copy::<*mut c_void, F>(&found) })
+    }
+
+    /// The dynamic linker waits for no lock of pthreads through the functions that it offers.
+    #[cold]
+    fn look_up(&self) -> *mut c_void {
+        let mut found = ptr::null_mut();
+        if let Some(version) = self.version {
+            // SAFETY: both are strings that end with a zero byte.
+            found = unsafe { libc::dlvsym(libc::RTLD_NEXT, self.name.as_ptr(), version.as_ptr()) };
+        }
+        if found.is_null() {
+            // SAFETY: the name is a string that ends with a zero byte.
+            found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        }
+        self.found.store(found, Ordering::Relaxed);
+        found
+    }
+}
+
+/// Calls a function behind ours; gives `ENOSYS` if there is none.
+macro_rules! behind {
+    ($function:expr $(, $argument:expr)* $(,)?) => {
+        match $function.function() {
+            // SAFETY: the caller of the shim has promised what libc's function demands.
+            Some(function) => unsafe { function($($argument),*) },
+            None => libc::ENOSYS,
+        }
+    };
+}
+use behind;
+
+/// Runs `f` if the call was made on a green thread that may be parked here.
+fn on_green_that_may_switch<T>(f: impl FnOnce(&Worker) -> Option<T>) -> Option<T> {
+    on_green(Group::Futex, |worker| if worker.may_switch() { f(worker) } else { None }).flatten()
+}
+
+/// What a try has come to.
+enum Try {
+    /// Over, with the function's answer.
+    Done(c_int),
+    /// Somebody else has it.
+    Busy,
+}
+
+/// Tries until it is done, and waits in between; `ETIMEDOUT` after the deadline.
+fn wait_for(
+    worker: &Worker,
+    key: Key,
+    reason: Reason<'_>,
+    deadline: &Deadline,
+    look: Option<Duration>,
+    mut attempt: impl FnMut() -> Try,
+) -> c_int {
+    if let Try::Done(answer) = attempt() {
+        return answer;
+    }
+    loop {
+        let stop = deadline.next_stop(worker, look);
+        let mut answer = None;
+        let outcome = addresses::wait_unless(worker, key, reason, stop, || match attempt() {
+            Try::Done(done) => {
+                answer = Some(done);
+                false
+            }
+            Try::Busy => true,
+        });
+        if let Some(answer) = answer {
+            return answer;
+        }
+        if outcome == Outcome::Deadline && deadline.has_passed(stop) {
+            return match attempt() {
+                Try::Done(answer) => answer,
+                Try::Busy => libc::ETIMEDOUT,
+            };
+        }
+    }
+}
+
+/// After an object was given back: wakes so many of the green threads that wait for it.
+#[inline]
+fn given_back(address: usize, what: What, count: usize) {
+    if super::is_active(Group::Futex) && addresses::anybody_waits() {
+        addresses::wake(Key { address, what }, count, u32::MAX);
+    }
+}
+
+/// The number at this offset of an object of libc's.
+///
+/// # Safety
+///
+/// The object must be valid, and larger than that.
+unsafe fn field<T>(object: *const T, offset: usize) -> c_int {
+    // SAFETY: within the object, says the caller.
+    let field = unsafe { object.cast::<u8>().add(offset) }.cast::<c_int>();
+    // SAFETY: valid and aligned, as the object is; volatile, since others change it at any time.
+    unsafe { field.read_volatile() }
+}

@@ -1,0 +1,319 @@
+//! `pthread_mutex_lock` and its kin.
+//!
+//! libc takes a recursive or an error-checking mutex for its owner's if its OS thread has it: green threads of one OS thread
+//! look alike. So of those that a green thread has locked the owner is noted here. Those that an OS thread has locked outside of
+//! its green threads are not, and its green threads can lock them too.
+//!
+//! # Mutexes of other OS threads
+//!
+//! A mutex that another OS thread has locked blocks the OS thread at first, as without us: allocators are made of
+//! such mutexes, and keep things for each OS thread, so that no other green thread of it may run in the middle of them. They
+//! give them back soon. Only if one does not come back for a while, and its owner sleeps meanwhile, is it something
+//! else, and the green thread is parked.
+//!
+//! Mutexes that are robust, or change priorities, block the OS thread.
+
+use super::super::addresses::{Key, What};
+use super::super::deadline::Deadline;
+use super::super::{Group, is_active};
+use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, wait_for};
+use crate::inside;
+use crate::park::Reason;
+use crate::primitive::Mutex;
+use crate::scheduler::{Worker, running_id};
+use core::time::Duration;
+use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
+use std::collections::BTreeMap;
+use std::io::Read;
+
+type Lock = unsafe extern "C" fn(*mut pthread_mutex_t) -> c_int;
+type TimedLock = unsafe extern "C" fn(*mut pthread_mutex_t, *const timespec) -> c_int;
+type ClockLock = unsafe extern "C" fn(*mut pthread_mutex_t, clockid_t, *const timespec) -> c_int;
+
+// SAFETY: the type of the function.
+static LOCK: Behind<Lock> = unsafe { Behind::new(c"pthread_mutex_lock", None) };
+// SAFETY: the type of the function.
+static TRY_LOCK: Behind<Lock> = unsafe { Behind::new(c"pthread_mutex_trylock", None) };
+// SAFETY: the type of the function.
+static TIMED_LOCK: Behind<TimedLock> = unsafe { Behind::new(c"pthread_mutex_timedlock", None) };
+// SAFETY: the type of the function.
+static CLOCK_LOCK: Behind<ClockLock> = unsafe { Behind::new(c"pthread_mutex_clocklock", None) };
+// SAFETY: the type of the function.
+static UNLOCK: Behind<Lock> = unsafe { Behind::new(c"pthread_mutex_unlock", None) };
+
+/// Where a mutex has the number of the OS thread that has it, 0 if none has, and its kind.
+const OWNER: usize = 8;
+const KIND: usize = 16;
+
+/// The bits of the kind that say what is to happen when the owner locks it again, and the others that matter.
+const TYPE: c_int = 3;
+const ROBUST_OR_PRIORITY: c_int = 16 | 32 | 64;
+const SHARED: c_int = 128;
+
+/// How long the OS thread is blocked for a mutex of another one.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Recursive and error-checking mutexes that green threads have: at this address, whose, and how many times.
+static OWNERS: Mutex<BTreeMap<usize, (u64, usize)>> = Mutex::new(BTreeMap::new());
+
+/// Uses the owner that is noted; not with another lock of this room held.
+fn with_owner<T>(mutex: *mut pthread_mutex_t, f: impl FnOnce(&mut Option<(u64, usize)>) -> T) -> T {
+    inside::run(|| {
+        let mut owners = OWNERS.lock();
+        let before = owners.get(&(mutex as usize)).copied();
+        let mut owner = before;
+        let value = f(&mut owner);
+        match owner {
+            Some(owner) if before != Some(owner) => drop(owners.insert(mutex as usize, owner)),
+            None if before.is_some() => drop(owners.remove(&(mutex as usize))),
+            _ => {}
+        }
+        value
+    })
+}
+
+/// Whether libc would take one green thread for another.
+///
+/// # Safety
+///
+/// The mutex must be valid.
+unsafe fn knows_its_owner(mutex: *mut pthread_mutex_t) -> bool {
+    // SAFETY: the caller's promise.
+    let kind = unsafe { field(mutex, KIND) } & TYPE;
+    matches!(kind, libc::PTHREAD_MUTEX_RECURSIVE | libc::PTHREAD_MUTEX_ERRORCHECK)
+}
+
+/// Tries to lock. Never waits.
+///
+/// # Safety
+///
+/// The mutex must be valid, and the caller on a green thread.
+unsafe fn try_on_green(mutex: *mut pthread_mutex_t) -> Try {
+    let busy = |answer| if answer == libc::EBUSY { Try::Busy } else { Try::Done(answer) };
+    // SAFETY: the caller's promise.
+    if !unsafe { knows_its_owner(mutex) } {
+        return busy(behind!(TRY_LOCK, mutex));
+    }
+    // SAFETY: the caller's promise.
+    let is_recursive = unsafe { field(mutex, KIND) } & TYPE == libc::PTHREAD_MUTEX_RECURSIVE;
+    let me = running_id();
+    with_owner(mutex, |owner| match owner {
+        Some((id, _)) if *id != me => Try::Busy,
+        Some(_) if !is_recursive => Try::Done(libc::EDEADLK),
+        _ => {
+            let answer = behind!(TRY_LOCK, mutex);
+            if answer == 0 {
+                *owner = Some((me, owner.map_or(0, |(_, count)| count) + 1));
+            }
+            busy(answer)
+        }
+    })
+}
+
+/// Locks on a green thread; `None` if libc is to do it.
+///
+/// # Safety
+///
+/// The mutex must be valid.
+pub(super) unsafe fn lock_on_green(
+    worker: &Worker,
+    mutex: *mut pthread_mutex_t,
+    deadline: &Deadline,
+) -> Option<c_int> {
+    // SAFETY: the caller's promise.
+    let kind = unsafe { field(mutex, KIND) };
+    if kind & ROBUST_OR_PRIORITY != 0 {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    let attempt = || unsafe { try_on_green(mutex) };
+    let key = Key { address: mutex as usize, what: What::Mutex };
+    let reason = Reason::Pthread("pthread mutex", mutex as usize);
+    // SAFETY: no pointers.
+    let own = unsafe { libc::gettid() };
+    loop {
+        if let Try::Done(answer) = attempt() {
+            return Some(answer);
+        }
+        // SAFETY: the caller's promise.
+        let owner = unsafe { field(mutex, OWNER) };
+        if owner == own {
+            // A green thread of this OS thread has it, and gives it back through a shim.
+            let answer = wait_for(worker, key, reason, deadline, None, || match attempt() {
+                // SAFETY: the caller's promise.
+                Try::Busy if unsafe { field(mutex, OWNER) } != own => Try::Done(ELSEWHERE),
+                tried => tried,
+            });
+            if answer == ELSEWHERE {
+                continue;
+            }
+            return Some(answer);
+        }
+        if kind & SHARED == 0 {
+            // SAFETY: the caller's promise.
+            match unsafe { block_for(mutex, deadline, worker) } {
+                Blocked::Locked => return Some(0),
+                Blocked::TimedOut => return Some(libc::ETIMEDOUT),
+                Blocked::Failed(answer) => return Some(answer),
+                Blocked::StillBusy if owner == 0 || !sleeps(owner) => continue,
+                Blocked::StillBusy => {}
+            }
+        }
+        return Some(wait_for(worker, key, reason, deadline, Some(LOOK), attempt));
+    }
+}
+
+/// Locks as libc does.
+pub(super) fn lock_in_place(mutex: *mut pthread_mutex_t) -> c_int {
+    behind!(LOCK, mutex)
+}
+
+/// No answer of libc's: it is not this OS thread's any more.
+const ELSEWHERE: c_int = c_int::MIN;
+
+enum Blocked {
+    Locked,
+    StillBusy,
+    TimedOut,
+    Failed(c_int),
+}
+
+/// Blocks the OS thread for a mutex of another one, for [`PATIENCE`] at most.
+///
+/// # Safety
+///
+/// The mutex must be valid, and the caller on a green thread.
+unsafe fn block_for(mutex: *mut pthread_mutex_t, deadline: &Deadline, worker: &Worker) -> Blocked {
+    let left = deadline.left(worker);
+    if left.is_some_and(|left| left.is_zero()) {
+        return Blocked::TimedOut;
+    }
+    let bound = left.map_or(PATIENCE, |left| left.min(PATIENCE));
+    let Some(until) = super::super::deadline::reading(libc::CLOCK_REALTIME) else {
+        return Blocked::StillBusy;
+    };
+    let until = super::super::original::timespec_of(until + bound);
+    match behind!(TIMED_LOCK, mutex, &until) {
+        0 => {
+            // SAFETY: the caller's promise.
+            if unsafe { knows_its_owner(mutex) } {
+                with_owner(mutex, |owner| *owner = Some((running_id(), 1)));
+            }
+            Blocked::Locked
+        }
+        libc::ETIMEDOUT => Blocked::StillBusy,
+        answer => Blocked::Failed(answer),
+    }
+}
+
+/// Whether an OS thread of this process waits for something; true also if it has ended.
+fn sleeps(id: c_int) -> bool {
+    inside::run(|| {
+        let mut state = [0; 512];
+        let read = std::fs::File::open(format!("/proc/self/task/{id}/stat"))
+            .and_then(|mut file| file.read(&mut state));
+        let Ok(read) = read else { return true };
+        // After the name, which is in brackets and may hold any character.
+        let text = &state[..read];
+        let name_end = text.iter().rposition(|byte| *byte == b')').unwrap_or(0);
+        !matches!(text.get(name_end + 2), Some(b'R' | b'D'))
+    })
+}
+
+/// Unlocks, on any thread.
+///
+/// # Safety
+///
+/// The mutex must be valid.
+pub(super) unsafe fn unlock(mutex: *mut pthread_mutex_t) -> c_int {
+    if !is_active(Group::Futex) {
+        return behind!(UNLOCK, mutex);
+    }
+    // SAFETY: the caller's promise.
+    let on_green = unsafe { knows_its_owner(mutex) }
+        .then(|| {
+            on_green_that_may_switch(|_| {
+                let me = running_id();
+                Some(with_owner(mutex, |owner| match owner {
+                    Some((id, _)) if *id != me => libc::EPERM,
+                    _ => {
+                        let answer = behind!(UNLOCK, mutex);
+                        if answer == 0 {
+                            *owner = owner.and_then(|(id, count)| (count > 1).then(|| (id, count - 1)));
+                        }
+                        answer
+                    }
+                }))
+            })
+        })
+        .flatten();
+    let answer = on_green.unwrap_or_else(|| behind!(UNLOCK, mutex));
+    if answer == 0 {
+        given_back(mutex as usize, What::Mutex, 1);
+    }
+    answer
+}
+
+#[unsafe(no_mangle)]
+pub(in super::super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int {
+    // SAFETY: the caller's promise.
+    let locked =
+        on_green_that_may_switch(|worker| unsafe { lock_on_green(worker, mutex, &Deadline::never()) });
+    locked.unwrap_or_else(|| behind!(LOCK, mutex))
+}
+
+#[unsafe(no_mangle)]
+pub(in super::super) unsafe extern "C" fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int {
+    // SAFETY: the caller's promise.
+    if is_active(Group::Futex) && unsafe { knows_its_owner(mutex) } {
+        // SAFETY: the caller's promise.
+        let tried = on_green_that_may_switch(|_| match unsafe { try_on_green(mutex) } {
+            // What a try says where a lock would.
+            Try::Busy | Try::Done(libc::EDEADLK) => Some(libc::EBUSY),
+            Try::Done(answer) => Some(answer),
+        });
+        if let Some(answer) = tried {
+            return answer;
+        }
+    }
+    behind!(TRY_LOCK, mutex)
+}
+
+#[unsafe(no_mangle)]
+pub(in super::super) unsafe extern "C" fn pthread_mutex_timedlock(
+    mutex: *mut pthread_mutex_t,
+    until: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let locked = unsafe { lock_until(mutex, libc::CLOCK_REALTIME, until) };
+    locked.unwrap_or_else(|| behind!(TIMED_LOCK, mutex, until))
+}
+
+#[unsafe(no_mangle)]
+pub(in super::super) unsafe extern "C" fn pthread_mutex_clocklock(
+    mutex: *mut pthread_mutex_t,
+    clock: clockid_t,
+    until: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let locked = unsafe { lock_until(mutex, clock, until) };
+    locked.unwrap_or_else(|| behind!(CLOCK_LOCK, mutex, clock, until))
+}
+
+/// # Safety
+///
+/// The mutex and the time must be valid.
+unsafe fn lock_until(mutex: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> Option<c_int> {
+    on_green_that_may_switch(|worker| {
+        // SAFETY: null or valid, by the function's contract.
+        let deadline = Deadline::at(worker, clock, unsafe { until.as_ref() }?)?;
+        // SAFETY: the caller's promise.
+        unsafe { lock_on_green(worker, mutex, &deadline) }
+    })
+}
+
+#[unsafe(no_mangle)]
+pub(in super::super) unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { unlock(mutex) }
+}
