@@ -72,6 +72,14 @@ fn from_the_main_green_thread() {
 }
 
 #[test]
+fn with_stdout_locked() {
+    assert_ends("with_stdout_locked", || {
+        let _stdout = std::io::stdout().lock();
+        osier::run(|| osier::process::exit(7));
+    });
+}
+
+#[test]
 fn between_green_threads() {
     assert_ends("between_green_threads", || {
         osier::Builder::new().build().unwrap().enter(|driver| {

@@ -1,10 +1,16 @@
 //! The end of the process, from anywhere.
 
 use crate::entry;
+use crate::inside;
 use crate::scheduler;
 use crate::sys;
+use core::time::Duration;
 use std::io::Write;
+use std::sync::mpsc;
 use std::thread;
+
+/// How long the end waits for stdout, which somebody else may have locked for ever.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Ends the process with this code; [`std::process::exit`] for green threads.
 ///
@@ -35,13 +41,22 @@ pub fn exit(code: i32) -> ! {
     if scheduler::with_worker(|worker| worker.is_none()) && entry::current_address().is_null() {
         std::process::exit(code);
     }
-    let ends = thread::Builder::new().name("osier-exit".into()).spawn(move || std::process::exit(code));
-    if ends.is_err() {
-        // No OS thread to be had: at least what was printed must not be lost.
+    // Nobody else runs on this OS thread any more.
+    inside::run(|| {
+        let (flushed, is_flushed) = mpsc::channel::<()>();
+        let ends = thread::Builder::new().name("osier-exit".into()).spawn(move || {
+            let _ = is_flushed.recv_timeout(FLUSH);
+            std::process::exit(code)
+        });
+        // Here: std's function passes over a stdout that this OS thread has locked.
         let _ = std::io::stdout().flush();
-        sys::process::exit_at_once(code);
-    }
-    loop {
-        thread::park();
-    }
+        if ends.is_err() {
+            // No OS thread to be had: at least what was printed is not lost.
+            sys::process::exit_at_once(code);
+        }
+        drop(flushed);
+        loop {
+            thread::park();
+        }
+    })
 }
