@@ -182,6 +182,18 @@ pub(crate) fn with_shield<T>(f: impl FnOnce() -> T) -> T {
     enclose(Kind::Shield, f)
 }
 
+/// Runs `f` under the limits of now, for a stack that cannot see that this one unwinds: what was set before that began must not end
+/// its waits either, since that would raise a panic in a destructor.
+#[cold]
+pub(crate) fn while_unwinding<T>(f: impl FnOnce() -> T) -> T {
+    let Limits { timeout, shielded } = Limits::now();
+    debug_assert!(shielded, "to be called while the stack unwinds");
+    with_shield(|| match timeout {
+        Some((at, id)) => enclose(Kind::Timeout(id, at), f),
+        None => f(),
+    })
+}
+
 /// Runs `body` at the bottom of a fiber's stack; its waits are bound by the frames that `of` leads to at the time of each.
 ///
 /// # Safety

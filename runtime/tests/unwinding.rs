@@ -3,6 +3,7 @@
 mod common;
 
 use common::{LONG, Log, MILLI, OnDrop, check, check_with, in_child, text};
+use osier::generator::Generator;
 use osier::sync::Semaphore;
 use osier::thread::Killed;
 use osier::time::{Elapsed, timeout};
@@ -264,6 +265,44 @@ fn a_timeout_inside_a_destructor_works() {
         assert!(thread.join().unwrap_err().is::<Killed>());
         assert_eq!(log.take(), [Err(Elapsed), Err(Elapsed), Ok(())]);
     });
+}
+
+/// The generator's own stack does not unwind, but what is raised there comes out of the destructor that drives it, which aborts.
+#[test]
+fn a_generator_that_a_destructor_drives_is_not_told_to_end() {
+    let output = in_child("a_generator_that_a_destructor_drives_is_not_told_to_end", || {
+        osier::run(|| {
+            let thread = osier::spawn(|| {
+                timeout(2 * MILLI, || {
+                    let _drives = OnDrop::new(|| {
+                        let mut waits = Generator::<i32>::new(|yielder| {
+                            assert!(!panicking());
+                            osier::sleep(5 * MILLI);
+                            yielder.yield_(1);
+                            osier::sleep(LONG);
+                        });
+                        assert_eq!(waits.next(), Some(1));
+                        // A deadline that was set in the destructor ends the wait.
+                        assert_eq!(timeout(MILLI, || waits.next()), Err(Elapsed));
+                        assert!(panicking());
+                    });
+                    osier::sleep(LONG);
+                })
+            });
+            osier::sleep(4 * MILLI);
+            thread.kill();
+            // Its time was over before.
+            let _ = thread.join();
+            let killed = osier::spawn(|| {
+                let _drives = OnDrop::new(|| Generator::<u8>::new(|_| osier::sleep(MILLI)).for_each(drop));
+                osier::thread::park();
+            });
+            osier::yield_now();
+            killed.kill();
+            assert!(killed.join().unwrap_err().is::<Killed>());
+        });
+    });
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 /// The deadline was set in a destructor, the wait is in a destructor of an unwinding inside of that: to end it would unwind out

@@ -176,18 +176,17 @@ impl<Y: 'static, S: 'static, R: 'static> Control<Y, S, R> {
             self.mail.sent.set(sent);
         }
         self.mail.driven_in.set(entry::current_address());
-        self.driver.note();
         self.stage.set(Stage::Running);
         let state = if std::thread::panicking() { self.switch_while_unwinding() } else { self.switch() };
         self.stage.set(if state == fiber::State::Suspended { Stage::Suspended } else { Stage::Ended });
     }
 
-    /// The driver's stack unwinds: its panics are not the generator's. Nor may the generator's code switch greenlets, since it
-    /// runs on behalf of a destructor.
+    /// The driver's stack unwinds: its panics are not the generator's. Nor may the generator's code switch greenlets, or be told
+    /// to end by what the driver is past, since it runs on behalf of a destructor.
     #[cold]
     fn switch_while_unwinding(&self) -> fiber::State {
         let mut state = fiber::State::Suspended;
-        let mut switch = || panic_count::lend(|| state = self.switch());
+        let mut switch = || limits::while_unwinding(|| panic_count::lend(|| state = self.switch()));
         match entry::current() {
             Some(entry) => entry.freeze(Freeze::Unwinding, switch),
             None => switch(),
@@ -197,6 +196,7 @@ impl<Y: 'static, S: 'static, R: 'static> Control<Y, S, R> {
 
     #[inline]
     fn switch(&self) -> fiber::State {
+        self.driver.note();
         // SAFETY: a generator that can be resumed has a fiber, and it does not run: `stage` said so, and whoever resumes it
         // nevertheless while it runs finds `stage` changed. So nobody else holds a reference into the cell.
         let fiber = unsafe { &mut *self.fiber.get() };
