@@ -4,7 +4,7 @@ mod common;
 
 use common::{LONG, PATIENCE, check_with, in_child, message, panic_message, text};
 use osier::thread::Killed;
-use osier::time::{Duration, Instant, timeout};
+use osier::time::{Duration, FakeClock, Instant, timeout};
 use osier::{Builder, SeededRandom};
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -387,6 +387,25 @@ fn others_run_while_a_foreign_loop_drives_the_first() {
                 osier::thread::worker()
             });
             assert_eq!(named.unwrap().join().unwrap(), Some(1));
+        });
+    });
+}
+
+#[test]
+fn a_turn_of_no_time_waits_for_no_other_worker_in_virtual_time() {
+    check_with(two().clock(FakeClock::new()), |runtime| {
+        runtime.enter(|driver| {
+            let (computes, turned) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+            let (theirs, until) = (computes.clone(), turned.clone());
+            let named = osier::thread::Builder::new().worker(1).spawn(move || {
+                theirs.store(true, Ordering::Relaxed);
+                compute_until(|| until.load(Ordering::Relaxed));
+            });
+            compute_until(|| computes.load(Ordering::Relaxed));
+            driver.turn(Some(Duration::ZERO));
+            osier::yield_now();
+            turned.store(true, Ordering::Relaxed);
+            named.unwrap().join().unwrap();
         });
     });
 }

@@ -256,7 +256,10 @@ impl Worker {
         // Pairs with the fence in `told_of_sleep`: one of those that fall asleep at the same time sees the others asleep.
         fence(Ordering::SeqCst);
         let timeout = if self.virtual_time {
-            self.crew.stillness(me, false).and_then(|_| self.advance(until))
+            // Who turns for no time waits for no other worker to be still.
+            let is_due = self.next_deadline(until).is_some_and(|own| own <= self.now());
+            let still = || self.crew.stillness(me, false).and_then(|_| self.advance(until));
+            if is_due { Some(Duration::ZERO) } else { still() }
         } else {
             self.clock.idle(self.next_deadline(until))
         };
