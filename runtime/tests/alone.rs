@@ -26,10 +26,22 @@ fn main() {
     if let Some((_, case)) = CASES.iter().find(|(name, _)| case.as_deref() == Some(name)) {
         return case();
     }
-    // As the harness would: a word selects the cases that contain it.
-    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    // As the harness would: a word selects the cases that contain it, and leaves them out after `--skip`.
+    let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--skip" => unwanted.extend(arguments.next()),
+            word if !word.starts_with('-') => wanted.push(argument),
+            _ => {}
+        }
+    }
+    let selected = |name: &str| {
+        let named = |words: &[String]| words.iter().any(|word| name.contains(word));
+        (wanted.is_empty() || named(&wanted)) && !named(&unwanted)
+    };
     let mut failed = Vec::new();
-    for (name, _) in CASES.iter().filter(|(name, _)| name.contains(&wanted)) {
+    for (name, _) in CASES.iter().filter(|(name, _)| selected(name)) {
         let status = Command::new(std::env::current_exe().unwrap()).arg(name).status().unwrap();
         if !status.success() {
             failed.push((name, status));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, Log, MILLI, OnDrop, check};
+use common::{LONG, Log, MILLI, OnDrop, check, leaves_nothing};
 use osier::local::{AccessError, LocalKey};
 use osier::sync::mpsc;
 use std::cell::{Cell, RefCell};
@@ -59,9 +59,11 @@ fn each_thread_has_its_own() {
     // What a runtime's main green thread has is not the OS thread's.
     assert_eq!(NUMBER.get(), 7);
     NUMBER.set(8);
-    assert_eq!(osier::run(|| NUMBER.get()), 7);
-    let runtime = osier::Builder::new().build().unwrap();
-    assert_eq!(runtime.enter(|_| NUMBER.get()), 8, "outside of green threads");
+    leaves_nothing(|| {
+        assert_eq!(osier::run(|| NUMBER.get()), 7);
+        let runtime = osier::Builder::new().build().unwrap();
+        assert_eq!(runtime.enter(|_| NUMBER.get()), 8, "outside of green threads");
+    });
     SHARED.set(Some("ours".into()));
     assert_eq!(SHARED.replace(None).as_deref(), Some("ours"));
 }
@@ -223,22 +225,24 @@ fn generators_and_greenlets_share_the_locals_of_their_green_thread() {
 #[test]
 fn on_an_os_thread_they_are_destroyed_at_its_end() {
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let theirs = sender.clone();
-        at_end(&FIRST, move || {
-            assert!(SECOND.try_with(|_| ()).is_err());
-            LAST.set(2);
-            theirs.send(("first", LAST.get())).unwrap();
-        });
-        at_end(&SECOND, move || {
-            FIRST.with(|_| ());
-            sender.send(("second", 0)).unwrap();
-        });
-        // Its runtime's green threads have their own.
-        osier::run(|| assert!(FIRST.with_borrow(Option::is_none)));
-    })
-    .join()
-    .unwrap();
+    leaves_nothing(|| {
+        std::thread::spawn(move || {
+            let theirs = sender.clone();
+            at_end(&FIRST, move || {
+                assert!(SECOND.try_with(|_| ()).is_err());
+                LAST.set(2);
+                theirs.send(("first", LAST.get())).unwrap();
+            });
+            at_end(&SECOND, move || {
+                FIRST.with(|_| ());
+                sender.send(("second", 0)).unwrap();
+            });
+            // Its runtime's green threads have their own.
+            osier::run(|| assert!(FIRST.with_borrow(Option::is_none)));
+        })
+        .join()
+        .unwrap();
+    });
     assert_eq!(receiver.iter().collect::<Vec<_>>(), [("second", 0), ("first", 2)]);
 }
 
@@ -248,18 +252,20 @@ fn a_key_may_be_used_first_by_many_at_once() {
         static RACED: Cell<usize> = const { Cell::new(0) };
     }
     let barrier = std::sync::Barrier::new(4);
-    std::thread::scope(|scope| {
-        for n in 1..=4 {
-            let barrier = &barrier;
-            scope.spawn(move || {
-                barrier.wait();
-                osier::run(|| {
-                    let other = osier::spawn(move || RACED.replace(n));
-                    RACED.set(100 * n);
-                    assert_eq!((other.join().unwrap(), RACED.get()), (0, 100 * n));
+    leaves_nothing(|| {
+        std::thread::scope(|scope| {
+            for n in 1..=4 {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    osier::run(|| {
+                        let other = osier::spawn(move || RACED.replace(n));
+                        RACED.set(100 * n);
+                        assert_eq!((other.join().unwrap(), RACED.get()), (0, 100 * n));
+                    });
                 });
-            });
-        }
+            }
+        });
     });
 }
 
