@@ -1,6 +1,8 @@
-//! Two calls are offloaded, one after the other: the second one finds the OS thread of the first, which ends when the pool is closed.
+//! Two calls are offloaded, one after the other, by one who is also woken for nothing: the second one finds the OS thread of the first,
+//! which ends when the pool is closed.
 
 use super::pool::Pool;
+use crate::park;
 use crate::primitive::{IMPATIENT, STARTED};
 use std::sync::atomic::Ordering;
 
@@ -17,8 +19,13 @@ pub fn model() {
     IMPATIENT.store(false, Ordering::Relaxed);
     STARTED.store(0, Ordering::Relaxed);
     let pool = Pool::new(2);
-    offload(&pool, 1);
-    offload(&pool, 2);
+    let theirs = pool.clone();
+    let (woken, caller) = park::spawn(move || {
+        offload(&theirs, 1);
+        offload(&theirs, 2);
+    });
+    woken.unpark_for_nothing();
+    caller.join().expect("callers do not panic");
     pool.close();
     assert_eq!(STARTED.load(Ordering::Relaxed), 1, "{REUSED}");
 }

@@ -160,13 +160,14 @@ impl Pool {
             return Ok(Err(error));
         }
         loop {
-            if let Slot::Done(done) = core::mem::replace(&mut *lock(&slot), Slot::Empty) {
-                return Ok(Ok(done));
-            }
+            // First of all, also when the call is over already: others run meanwhile, always.
             if let Err(cancelled) = park(Reason::Offload, None) {
                 let done = core::mem::replace(&mut *lock(&slot), Slot::Abandoned);
                 scheduler::drop_quietly(done);
                 return Err(cancelled);
+            }
+            if let Slot::Done(done) = core::mem::replace(&mut *lock(&slot), Slot::Empty) {
+                return Ok(Ok(done));
             }
         }
     }
