@@ -67,7 +67,7 @@ pub(crate) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> c_long {
 /// # Safety
 ///
 /// As the system call demands.
-#[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[cfg(not(any(miri, target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> c_long {
     let [first, second, third, fourth, fifth, sixth] = arguments;
     // SAFETY: the caller's promise.
@@ -77,6 +77,20 @@ pub(crate) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> c_long {
     } else {
         result
     }
+}
+
+/// Makes a system call, of which Miri knows the futex alone, and that by the types of its arguments. What it gives does not matter.
+///
+/// # Safety
+///
+/// As the system call demands.
+#[cfg(miri)]
+pub(crate) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> c_long {
+    let [word, operation, value, limit, ..] = arguments;
+    let word = ptr::with_exposed_provenance::<u32>(word as usize);
+    let limit = ptr::with_exposed_provenance::<timespec>(limit as usize);
+    // SAFETY: the caller's promise.
+    unsafe { libc::syscall(number, word, operation as c_int, value as c_int, limit) }
 }
 
 /// Blocks the OS thread while `word` is `expected`, for `limit` at most (`None`: as long as it takes); for no reason at times.
