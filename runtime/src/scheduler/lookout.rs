@@ -110,8 +110,13 @@ impl Runtime {
     fn judge(&self, waiters: Vec<Waiting>, still: impl Fn() -> bool) -> Verdict {
         let deadlock = Deadlock::of(waiters);
         // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
-        let Some(pool) = self.worker.remote().offload.idle_threads() else { return Verdict::Unknown };
+        let idle = || self.worker.remote().offload.idle_threads();
+        let Some(pool) = idle() else { return Verdict::Unknown };
         let alone = sys::process::threads() == Some(self.crew().workers() + pool);
+        // One of the pool's may have ended in between, and another OS thread was counted in its place.
+        if idle() != Some(pool) {
+            return Verdict::Unknown;
+        }
         // In this order: whoever was not among the OS threads then, and has brought something before, is found out now.
         if !still() {
             return Verdict::Unknown;
