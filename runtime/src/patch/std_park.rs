@@ -96,11 +96,12 @@ pub(super) fn wait(worker: &Worker, word: &AtomicU32, deadline: &Deadline) -> c_
     let token = worker.std_token();
     let key = Key { address: word.as_ptr() as usize, what: What::StdToken };
     while token.is_awaited() {
+        // Whoever else comes here must find it so, as the invariant says.
+        let _ = word.compare_exchange(PARKED, EMPTY, Ordering::Acquire, Ordering::Relaxed);
         if addresses::is_awaited(key) {
             report_second(worker, key);
         }
         // The one before was woken, and has not run since: its wait is over.
-        let _ = word.compare_exchange(PARKED, EMPTY, Ordering::Acquire, Ordering::Relaxed);
         let _ = limits::with_shield(|| worker.yield_now());
     }
     // SAFETY: the word belongs to this OS thread's handle, and the frame that waits holds that.
