@@ -116,6 +116,9 @@ pub(crate) struct Home {
     pub(crate) slot: Cell<Option<usize>>,
     /// What it waits for; `None` unless parked. What it refers to is borrowed by the parked frame: not to be kept longer.
     pub(crate) reason: Cell<Option<Reason<'static>>>,
+    /// How many waits it has begun.
+    #[cfg(feature = "patch")]
+    pub(crate) waits: Cell<u64>,
     /// The pending deadline of its wait.
     pub(crate) timer: Cell<Option<TimerKey>>,
     /// Whether a kill ends its wait.
@@ -203,6 +206,8 @@ impl Task {
                 token: Cell::new(false),
                 slot: Cell::new(None),
                 reason: Cell::new(None),
+                #[cfg(feature = "patch")]
+                waits: Cell::new(0),
                 timer: Cell::new(None),
                 cancellable: Cell::new(false),
                 ended: Cell::new(Ended::Unparked),

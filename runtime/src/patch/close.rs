@@ -4,6 +4,7 @@
 //! then. That holds for the green threads of the OS thread that closes; a close on another OS thread is not seen, as the
 //! kernel, too, leaves a blocked call alone when another OS thread closes its descriptor.
 
+use super::report::count;
 use super::wait::with_errno;
 use super::{Group, is_any_active, original};
 use crate::reactor::number_close;
@@ -18,22 +19,26 @@ const GROUPS: u32 = Group::Net.bit() | Group::Poll.bit() | Group::Pipe.bit();
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn close(fd: c_int) -> c_int {
+    count!(close);
     // SAFETY: the caller's promise.
     closing(fd..=fd, || unsafe { original::close(fd) })
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
+    count!(dup2);
     replacing(old, new, || original::dup2(old, new))
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+    count!(dup3);
     replacing(old, new, || original::dup3(old, new, flags))
 }
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    count!(close_range);
     let call = || with_errno(|| shimmed::close_range(first, last, flags.cast_unsigned())) as c_int;
     // With the flag nothing is closed now.
     if flags.cast_unsigned() & libc::CLOSE_RANGE_CLOEXEC != 0 || first > last {
@@ -45,6 +50,7 @@ pub(super) unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: 
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn closefrom(first: c_int) {
+    count!(closefrom);
     let first = first.max(0);
     // SAFETY: the caller's promise.
     closing(first..=RawFd::MAX, || unsafe { original::closefrom(first) });

@@ -17,6 +17,7 @@
 //! finds it cleared. A process that is killed in that microsecond leaves it set for those who share the socket.
 
 use super::original;
+use super::report::count;
 use super::wait::{checkpoint, error, is_nonblocking, on_descriptor, refuse, time_limit, wait, would_block};
 use crate::clock::Instant;
 use crate::park::Wake;
@@ -39,6 +40,7 @@ const LONGEST_NAP: Duration = Duration::from_millis(32);
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn accept(fd: c_int, addr: *mut sockaddr, addr_len: *mut socklen_t) -> c_int {
+    count!(accept);
     // SAFETY: the caller's promise.
     unsafe { accept4(fd, addr, addr_len, 0) }
 }
@@ -50,6 +52,7 @@ pub(super) unsafe extern "C" fn accept4(
     addr_len: *mut socklen_t,
     flags: c_int,
 ) -> c_int {
+    count!(accept4);
     // SAFETY: the caller's promise.
     let call = || unsafe { raw::accept4(fd, addr, addr_len, flags) }.map(|fd| fd as usize);
     match on_descriptor(fd, |worker| accept_with(worker, fd, call)) {
@@ -88,6 +91,7 @@ fn accept_with(worker: &Worker, fd: RawFd, call: impl Fn() -> io::Result<usize>)
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn connect(fd: c_int, addr: *const sockaddr, addr_len: socklen_t) -> c_int {
+    count!(connect);
     // SAFETY: the caller's promise.
     let call = || unsafe { raw::connect(fd, addr, addr_len) }.map(|()| 0);
     match on_descriptor(fd, |worker| connect_with(worker, fd, call)) {

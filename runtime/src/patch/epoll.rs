@@ -3,6 +3,7 @@
 //! An epoll instance is a descriptor that is readable while it has events, so the reactor waits for it as for any other.
 
 use super::poll::{Look, limit_of, mask_of, wait_for_any};
+use super::report::count;
 use super::wait::{on_green, with_errno};
 use super::{Group, original};
 use crate::sys::raw;
@@ -19,6 +20,7 @@ pub(super) unsafe extern "C" fn epoll_wait(
     room: c_int,
     timeout: c_int,
 ) -> c_int {
+    count!(epoll_wait);
     // SAFETY: the caller's promise.
     unsafe { epoll_pwait(epoll, events, room, timeout, ptr::null()) }
 }
@@ -31,6 +33,7 @@ pub(super) unsafe extern "C" fn epoll_pwait(
     timeout: c_int,
     mask: *const sigset_t,
 ) -> c_int {
+    count!(epoll_pwait);
     let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
     // SAFETY: null or valid, by the function's contract.
     let set = unsafe { mask_of(mask) };
@@ -48,6 +51,7 @@ pub(super) unsafe extern "C" fn epoll_pwait2(
     limit: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
+    count!(epoll_pwait2);
     // SAFETY: null or valid, by the function's contract.
     if let Some(time) = unsafe { limit_of(limit) } {
         // SAFETY: null or valid, by the function's contract.

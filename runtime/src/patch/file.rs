@@ -6,6 +6,7 @@
 use super::Group;
 use super::original;
 use super::pool::system_call_on_pool;
+use super::report::count;
 use super::transfer::{rest, total};
 use super::wait::on_descriptor_of;
 use crate::scheduler::Worker;
@@ -77,6 +78,7 @@ fn is_file(fd: RawFd) -> bool {
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn pread(fd: c_int, buf: *mut c_void, len: size_t, at: off_t) -> ssize_t {
+    count!(pread);
     let part = iovec { iov_base: buf, iov_len: len };
     // SAFETY: one part, valid for a write, says the caller.
     unsafe { preadv(fd, &raw const part, 1, at) }
@@ -84,12 +86,14 @@ pub(super) unsafe extern "C" fn pread(fd: c_int, buf: *mut c_void, len: size_t, 
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn pread64(fd: c_int, buf: *mut c_void, len: size_t, at: off_t) -> ssize_t {
+    count!(pread64);
     // SAFETY: the caller's promise.
     unsafe { pread(fd, buf, len, at) }
 }
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn pwrite(fd: c_int, buf: *const c_void, len: size_t, at: off_t) -> ssize_t {
+    count!(pwrite);
     let part = iovec { iov_base: buf.cast_mut(), iov_len: len };
     // SAFETY: one part, valid for a read, says the caller.
     unsafe { pwritev(fd, &raw const part, 1, at) }
@@ -97,12 +101,14 @@ pub(super) unsafe extern "C" fn pwrite(fd: c_int, buf: *const c_void, len: size_
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn pwrite64(fd: c_int, buf: *const c_void, len: size_t, at: off_t) -> ssize_t {
+    count!(pwrite64);
     // SAFETY: the caller's promise.
     unsafe { pwrite(fd, buf, len, at) }
 }
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn preadv(fd: c_int, parts: *const iovec, count: c_int, at: off_t) -> ssize_t {
+    count!(preadv);
     let done = on_descriptor_of(Group::File.bit(), fd, |worker| {
         if at < 0 || !is_file(fd) {
             // SAFETY: the caller's promise.
@@ -117,12 +123,14 @@ pub(super) unsafe extern "C" fn preadv(fd: c_int, parts: *const iovec, count: c_
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn preadv64(fd: c_int, parts: *const iovec, count: c_int, at: off_t) -> ssize_t {
+    count!(preadv64);
     // SAFETY: the caller's promise.
     unsafe { preadv(fd, parts, count, at) }
 }
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn pwritev(fd: c_int, parts: *const iovec, count: c_int, at: off_t) -> ssize_t {
+    count!(pwritev);
     let done = on_descriptor_of(Group::File.bit(), fd, |worker| {
         if at < 0 || !is_file(fd) {
             // SAFETY: the caller's promise.
@@ -142,12 +150,14 @@ pub(super) unsafe extern "C" fn pwritev64(
     count: c_int,
     at: off_t,
 ) -> ssize_t {
+    count!(pwritev64);
     // SAFETY: the caller's promise.
     unsafe { pwritev(fd, parts, count, at) }
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn fsync(fd: c_int) -> c_int {
+    count!(fsync);
     // SAFETY: refers to no memory.
     let synced = on_descriptor_of(Group::File.bit(), fd, |worker| unsafe {
         system_call_on_pool(worker, || shimmed::fsync(fd))
@@ -157,6 +167,7 @@ pub(super) extern "C" fn fsync(fd: c_int) -> c_int {
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn fdatasync(fd: c_int) -> c_int {
+    count!(fdatasync);
     // SAFETY: refers to no memory.
     let synced = on_descriptor_of(Group::File.bit(), fd, |worker| unsafe {
         system_call_on_pool(worker, || shimmed::fdatasync(fd))

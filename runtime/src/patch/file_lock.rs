@@ -5,6 +5,7 @@
 //! any more cannot be given back without taking from those that the process had before. The price: `F_SETLKW` tells of no
 //! `EDEADLK`, for the kernel sees no waiters.
 
+use super::report::count;
 use super::wait::{is_nonblocking, on_green, refuse, with_errno};
 use super::{Group, original};
 use crate::park::{Reason, park};
@@ -23,6 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn flock(fd: c_int, operation: c_int) -> c_int {
+    count!(flock);
     let waits = operation & libc::LOCK_NB == 0 && operation & (libc::LOCK_SH | libc::LOCK_EX) != 0;
     let locked = if waits {
         on_green(Group::FileLock, |worker| {
@@ -38,6 +40,7 @@ pub(super) extern "C" fn flock(fd: c_int, operation: c_int) -> c_int {
 // on; what was not given is not looked at.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
+    count!(fcntl);
     let attempt = match command {
         libc::F_SETLKW => libc::F_SETLK,
         libc::F_OFD_SETLKW => libc::F_OFD_SETLK,
@@ -54,12 +57,14 @@ pub(super) unsafe extern "C" fn fcntl(fd: c_int, command: c_int, argument: usize
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn fcntl64(fd: c_int, command: c_int, argument: usize) -> c_int {
+    count!(fcntl64);
     // SAFETY: the caller's promise.
     unsafe { fcntl(fd, command, argument) }
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn lockf(fd: c_int, command: c_int, len: off_t) -> c_int {
+    count!(lockf);
     if command != libc::F_LOCK {
         return original::lockf(fd, command, len);
     }
@@ -70,6 +75,7 @@ pub(super) extern "C" fn lockf(fd: c_int, command: c_int, len: off_t) -> c_int {
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn lockf64(fd: c_int, command: c_int, len: off_t) -> c_int {
+    count!(lockf64);
     lockf(fd, command, len)
 }
 

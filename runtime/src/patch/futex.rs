@@ -8,6 +8,7 @@
 
 use super::addresses::{self, Counted, Key, Outcome, What};
 use super::deadline::Deadline;
+use super::report::{Blocking, blocks, count};
 use super::std_park::{self, Kind};
 use super::wait::on_green;
 use super::{Group, is_active};
@@ -21,6 +22,9 @@ use libc::{c_int, c_long, timespec};
 
 /// How often a word is looked at that another process may change.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// `FUTEX_LOCK_PI2`.
+const LOCK_PI2: c_int = 13;
 
 /// As `syscall(2)`, which takes as many arguments as the system call has.
 ///
@@ -131,6 +135,7 @@ extern "C" fn futex(
     second_address: c_long,
     bits: c_long,
 ) -> c_long {
+    count!(syscall);
     let arguments = Arguments { number, address, operation, value, time, second_address, bits };
     if !is_active(Group::Futex) {
         return arguments.call();
@@ -142,6 +147,10 @@ extern "C" fn futex(
         libc::FUTEX_WAKE_BITSET => wake(&arguments, bits as u32),
         libc::FUTEX_REQUEUE | libc::FUTEX_CMP_REQUEUE => move_waiters(&arguments, &[address]),
         libc::FUTEX_WAKE_OP => move_waiters(&arguments, &[address, second_address]),
+        libc::FUTEX_LOCK_PI | LOCK_PI2 | libc::FUTEX_WAIT_REQUEUE_PI => {
+            blocks(Blocking::PriorityFutex);
+            arguments.call()
+        }
         _ => arguments.call(),
     }
 }

@@ -5,6 +5,7 @@
 //! the process keeps.
 
 use super::pool::with_errno_on_pool;
+use super::report::count;
 use super::wait::on_green;
 use super::{Group, original};
 use crate::sys::errno;
@@ -36,6 +37,7 @@ pub(super) unsafe extern "C" fn getnameinfo(
     service_len: socklen_t,
     flags: c_int,
 ) -> c_int {
+    count!(getnameinfo);
     // SAFETY: the caller's promise.
     let call = || unsafe {
         original::getnameinfo(address, address_len, host, host_len, service, service_len, flags)
@@ -53,6 +55,7 @@ pub(super) unsafe extern "C" fn gethostbyname_r(
     found: *mut *mut hostent,
     failure: *mut c_int,
 ) -> c_int {
+    count!(gethostbyname_r);
     // SAFETY: the caller's promise.
     let call = || unsafe { original::gethostbyname_r(name, host, buf, len, found, failure) };
     // SAFETY: as above.
@@ -74,6 +77,7 @@ pub(super) unsafe extern "C" fn gethostbyname2_r(
     found: *mut *mut hostent,
     failure: *mut c_int,
 ) -> c_int {
+    count!(gethostbyname2_r);
     // SAFETY: the caller's promise.
     let call = || unsafe { original::gethostbyname2_r(name, family, host, buf, len, found, failure) };
     // SAFETY: as above.
@@ -96,6 +100,7 @@ pub(super) unsafe extern "C" fn gethostbyaddr_r(
     found: *mut *mut hostent,
     failure: *mut c_int,
 ) -> c_int {
+    count!(gethostbyaddr_r);
     // SAFETY: the caller's promise.
     let call =
         || unsafe { original::gethostbyaddr_r(address, address_len, family, host, buf, len, found, failure) };
@@ -110,6 +115,7 @@ pub(super) unsafe extern "C" fn gethostbyaddr_r(
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
+    count!(gethostbyname);
     if on_green(Group::Dns, |_| ()).is_none() {
         // SAFETY: the caller's promise.
         return unsafe { original::gethostbyname(name) };
@@ -122,6 +128,7 @@ pub(super) unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hoste
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent {
+    count!(gethostbyname2);
     if on_green(Group::Dns, |_| ()).is_none() {
         // SAFETY: the caller's promise.
         return unsafe { original::gethostbyname2(name, family) };
@@ -138,6 +145,7 @@ pub(super) unsafe extern "C" fn gethostbyaddr(
     address_len: socklen_t,
     family: c_int,
 ) -> *mut hostent {
+    count!(gethostbyaddr);
     if on_green(Group::Dns, |_| ()).is_none() {
         // SAFETY: the caller's promise.
         return unsafe { original::gethostbyaddr(address, address_len, family) };

@@ -1,6 +1,7 @@
 //! The group `net`: several messages by one call.
 
 use super::original;
+use super::report::count;
 use super::transfer::{parts_of, rest, send_bytes, send_message, total};
 use super::wait::{checkpoint, error, on_descriptor, patience, wait, would_block};
 use crate::clock::Instant;
@@ -23,6 +24,7 @@ pub(super) unsafe extern "C" fn recvmmsg(
     flags: c_int,
     timeout: *mut timespec,
 ) -> c_int {
+    count!(recvmmsg);
     // SAFETY: null or valid, by the function's contract.
     let limit = unsafe { super::poll::limit_of(timeout) };
     let received = match limit {
@@ -119,6 +121,7 @@ pub(super) unsafe extern "C" fn sendmmsg(
     count: c_uint,
     flags: c_int,
 ) -> c_int {
+    count!(sendmmsg);
     let sent = if flags & libc::MSG_DONTWAIT == 0 {
         // SAFETY: the caller's promise.
         on_descriptor(fd, |worker| unsafe { send_all(worker, fd, messages, count, flags) })

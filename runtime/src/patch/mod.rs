@@ -68,6 +68,8 @@
 //! | [`FileLock`](Group::FileLock) | `flock`, `fcntl` with `F_SETLKW` and `F_OFD_SETLKW`, `lockf` | tried again and again, with pauses of up to 5 ms; no `EDEADLK` |
 //! | [`File`](Group::File), not in [`all`] | `read` `readv` `pread` `preadv` `write` `writev` `pwrite` `pwritev` `fsync` `fdatasync` of files | on the offload pool; what is in memory is read in place |
 //!
+//! [`report`] counts what green threads have done with each.
+//!
 //! Names with `64` are shimmed with those without. `shutdown`, `dup` and `fork` need no shim: a shutdown wakes both directions, a
 //! duplicate is a descriptor like any other, and the child of a fork runs unpatched.
 //!
@@ -128,6 +130,7 @@ mod pool;
 mod process;
 mod pthread;
 mod read_write;
+mod report;
 mod select;
 mod sendfile;
 mod sleep;
@@ -137,6 +140,7 @@ mod symbols;
 mod transfer;
 mod wait;
 
+pub use self::report::{Report, Shim, report};
 pub use self::symbols::{Symbol, symbols};
 
 use core::sync::atomic::{AtomicU32, Ordering};

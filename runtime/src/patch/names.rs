@@ -3,6 +3,7 @@
 //! The pool's OS thread works on copies, for the green thread may be told to end meanwhile: it then answers `EAI_SYSTEM` with
 //! `ECANCELED` or `ETIMEDOUT`, and the list that nobody waits for any more is freed over there.
 
+use super::report::count;
 use super::wait::{on_green, refuse};
 use super::{Group, original};
 use crate::scheduler::Worker;
@@ -18,6 +19,7 @@ pub(super) unsafe extern "C" fn getaddrinfo(
     hints: *const addrinfo,
     list: *mut *mut addrinfo,
 ) -> c_int {
+    count!(getaddrinfo);
     let found = on_green(Group::Dns, |worker| {
         let question = Question {
             // SAFETY: null or a string, says the caller.

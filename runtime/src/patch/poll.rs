@@ -10,6 +10,7 @@
 //! in which the kernel takes it up and puts it back; and a descriptor that is readable while such a signal is pending is waited
 //! for besides. Signals that only the mask blocks may be handled meanwhile: they would be, too, were there another OS thread.
 
+use super::report::count;
 use super::wait::{on_green, refuse, wait, with_errno};
 use super::{Group, original};
 use crate::clock::Instant;
@@ -30,6 +31,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
+    count!(poll);
     let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
     // SAFETY: the caller's promise.
     let polled = unsafe { poll_green(entries, count, limit, None) };
@@ -44,6 +46,7 @@ pub(super) unsafe extern "C" fn ppoll(
     limit: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
+    count!(ppoll);
     // SAFETY: null or valid, by the function's contract.
     if let Some(limit) = unsafe { limit_of(limit) } {
         // SAFETY: null or valid, by the function's contract.

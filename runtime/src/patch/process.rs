@@ -7,6 +7,7 @@
 //!
 //! Each is followed by a try with `WNOHANG`, for another may have been faster.
 
+use super::report::count;
 use super::wait::{error, on_green, refuse, wait, with_errno};
 use super::{Group, original};
 use crate::scheduler::Worker;
@@ -30,12 +31,14 @@ pub(super) unsafe extern "C" fn wait_any(status: *mut c_int) -> pid_t {
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> pid_t {
+    count!(waitpid);
     // SAFETY: the caller's promise.
     unsafe { wait4(pid, status, options, ptr::null_mut()) }
 }
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn wait3(status: *mut c_int, options: c_int, usage: *mut rusage) -> pid_t {
+    count!(wait3);
     // SAFETY: the caller's promise.
     unsafe { wait4(-1, status, options, usage) }
 }
@@ -47,6 +50,7 @@ pub(super) unsafe extern "C" fn wait4(
     options: c_int,
     usage: *mut rusage,
 ) -> pid_t {
+    count!(wait4);
     if options & libc::WNOHANG == 0 {
         let events = libc::WEXITED
             | if options & libc::WUNTRACED != 0 { libc::WSTOPPED } else { 0 }
@@ -74,6 +78,7 @@ pub(super) unsafe extern "C" fn waitid(
     info: *mut siginfo_t,
     options: c_int,
 ) -> c_int {
+    count!(waitid);
     if options & libc::WNOHANG == 0 {
         let events = options & !libc::WNOWAIT;
         let waited = on_green(Group::Process, |worker| {

@@ -1,6 +1,7 @@
 //! `read`, `write` and their kin, which take any descriptor: tried as a receive or a send first, and on what is no socket
 //! (`ENOTSOCK`) as what it is.
 
+use super::report::count;
 use super::transfer::{send_message, total, transfer};
 use super::wait::{checkpoint, error, on_descriptor_of};
 use super::{Group, is_active, original, pipe};
@@ -18,6 +19,7 @@ const GROUPS: u32 = Group::Net.bit() | Group::Pipe.bit() | Group::File.bit();
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+    count!(read);
     // A read of nothing never waits, unlike a receive.
     if len == 0 {
         // SAFETY: the caller's promise.
@@ -49,6 +51,7 @@ pub(super) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
+    count!(readv);
     // SAFETY: the caller's promise.
     let Some(message) = (unsafe { message_of(parts, count) }) else {
         // SAFETY: the caller's promise.
@@ -78,6 +81,7 @@ pub(super) unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_i
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
+    count!(write);
     if len == 0 {
         // SAFETY: the caller's promise.
         return unsafe { original::write(fd, buf, len) };
@@ -108,6 +112,7 @@ pub(super) unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
+    count!(writev);
     // SAFETY: the caller's promise.
     let Some(message) = (unsafe { message_of(parts, count) }) else {
         // SAFETY: the caller's promise.

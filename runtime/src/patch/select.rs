@@ -3,6 +3,7 @@
 //! A look is the system call itself, on copies of the sets; what is waited for between two looks is the same as for `poll`.
 
 use super::poll::{Look, limit_of, mask_of, wait_for_any};
+use super::report::count;
 use super::wait::{on_green, with_errno};
 use super::{Group, original};
 use crate::scheduler::Worker;
@@ -26,6 +27,7 @@ pub(super) unsafe extern "C" fn select(
     except: *mut fd_set,
     limit: *mut timeval,
 ) -> c_int {
+    count!(select);
     // SAFETY: null or valid, by the function's contract.
     let time = match unsafe { limit.as_ref() } {
         None => Some(None),
@@ -61,6 +63,7 @@ pub(super) unsafe extern "C" fn pselect(
     limit: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
+    count!(pselect);
     // SAFETY: null or valid, by the function's contract.
     if let Some(time) = unsafe { limit_of(limit) } {
         // SAFETY: null or valid, by the function's contract.

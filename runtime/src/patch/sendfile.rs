@@ -4,6 +4,7 @@
 //! the call costs a copy there, and keeps what it promises. To a nonblocking socket, and to what is no socket, it is made as it is.
 
 use super::original;
+use super::report::count;
 use super::transfer::send_bytes;
 use super::wait::{error, is_nonblocking, on_descriptor};
 use crate::scheduler::Worker;
@@ -22,6 +23,7 @@ pub(super) unsafe extern "C" fn sendfile(
     offset: *mut off_t,
     count: size_t,
 ) -> ssize_t {
+    count!(sendfile);
     let sent = on_descriptor(out, |worker| {
         let waits = raw::socket_option::<c_int>(out, libc::SOL_SOCKET, libc::SO_TYPE)
             .is_ok_and(|kind| kind == libc::SOCK_STREAM)
@@ -56,6 +58,7 @@ pub(super) unsafe extern "C" fn sendfile64(
     offset: *mut off_t,
     count: size_t,
 ) -> ssize_t {
+    count!(sendfile64);
     // An `off_t` has 64 bits on the platforms that this crate runs on.
     // SAFETY: the caller's promise.
     unsafe { sendfile(out, file, offset, count) }

@@ -2,6 +2,7 @@
 //! them, know no other error than an interruption, and go on sleeping after it.
 
 use super::deadline::{duration, reading};
+use super::report::count;
 use super::wait::{on_green, refuse};
 use super::{Group, original};
 use crate::clock::Instant;
@@ -17,6 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn nanosleep(time: *const timespec, left: *mut timespec) -> c_int {
+    count!(nanosleep);
     let slept = on_green(Group::Sleep, |worker| {
         // SAFETY: null or valid, by the function's contract.
         let time = duration(unsafe { time.as_ref() }?)?;
@@ -34,6 +36,7 @@ pub(super) unsafe extern "C" fn clock_nanosleep(
     time: *const timespec,
     left: *mut timespec,
 ) -> c_int {
+    count!(clock_nanosleep);
     let slept = on_green(Group::Sleep, |worker| {
         // Others measure a processor's time, can wake the machine, or do not exist.
         let is_plain = matches!(
@@ -57,6 +60,7 @@ pub(super) unsafe extern "C" fn clock_nanosleep(
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn usleep(micros: useconds_t) -> c_int {
+    count!(usleep);
     on_green(Group::Sleep, |worker| {
         sleep_for(worker, Duration::from_micros(micros.into()));
         0
@@ -66,6 +70,7 @@ pub(super) extern "C" fn usleep(micros: useconds_t) -> c_int {
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn sleep(seconds: c_uint) -> c_uint {
+    count!(sleep);
     on_green(Group::Sleep, |worker| {
         sleep_for(worker, Duration::from_secs(seconds.into()));
         0

@@ -5,6 +5,7 @@
 
 use super::connect::{Attempt, polls, without_wait};
 use super::original;
+use super::report::count;
 use super::wait::{checkpoint, error, is_nonblocking, on_descriptor_of, time_limit, wait, would_block};
 use super::{Group, is_active};
 use crate::clock::Instant;
@@ -25,6 +26,7 @@ pub(super) unsafe extern "C" fn splice(
     len: size_t,
     flags: c_uint,
 ) -> ssize_t {
+    count!(splice);
     let moved = if (0..=libc::STDERR_FILENO).contains(&to) {
         None
     } else {

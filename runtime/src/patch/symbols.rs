@@ -92,6 +92,7 @@ pub(super) static TABLE: &[Symbol] = &[
     ),
     Symbol::new(c"pthread_rwlock_unlock", &[Group::Futex], pthread::pthread_rwlock_unlock as *const c_void),
     Symbol::new(c"pthread_once", &[Group::Futex], pthread::pthread_once as *const c_void),
+    Symbol::new(c"pthread_barrier_wait", &[Group::Futex], pthread::pthread_barrier_wait as *const c_void),
     Symbol::new(c"pthread_join", &[Group::Futex], pthread::pthread_join as *const c_void),
     Symbol::new(c"getaddrinfo", &[Group::Dns], names::getaddrinfo as *const c_void),
     Symbol::new(c"recvmmsg", &[Group::Net], messages::recvmmsg as *const c_void),
@@ -149,6 +150,20 @@ pub fn symbols() -> &'static [Symbol] {
 impl Symbol {
     const fn new(name: &'static CStr, groups: &'static [Group], shim: *const c_void) -> Symbol {
         Symbol { name, groups, shim }
+    }
+
+    pub(super) const fn c_name(&self) -> &'static CStr {
+        self.name
+    }
+
+    /// The bits of its groups.
+    pub(super) const fn bits(&self) -> u32 {
+        let (mut bits, mut at) = (0, 0);
+        while at < self.groups.len() {
+            bits |= self.groups[at].bit();
+            at += 1;
+        }
+        bits
     }
 
     /// Its name in libc.

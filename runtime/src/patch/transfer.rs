@@ -7,6 +7,7 @@
 //! next call to find, as the kernel does it.
 
 use super::original;
+use super::report::count;
 use super::wait::{checkpoint, error, on_descriptor, patience, wait, would_block};
 use crate::clock::Instant;
 use crate::park::Wake;
@@ -24,6 +25,7 @@ const NEVER_WAITS: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUE
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+    count!(recv);
     // SAFETY: the caller's promise; no address is asked for.
     unsafe { recvfrom(fd, buf, len, flags, ptr::null_mut(), ptr::null_mut()) }
 }
@@ -37,6 +39,7 @@ pub(super) unsafe extern "C" fn recvfrom(
     addr: *mut sockaddr,
     addr_len: *mut socklen_t,
 ) -> ssize_t {
+    count!(recvfrom);
     let received = on_descriptor(fd, |worker| {
         let whole = || if waits_for_all(fd, flags) { len } else { 0 };
         transfer(worker, fd, Direction::Read, flags, whole, |done, flags| {
@@ -50,6 +53,7 @@ pub(super) unsafe extern "C" fn recvfrom(
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+    count!(recvmsg);
     let received = on_descriptor(fd, |worker| {
         // SAFETY: asked only after the kernel has filled some of it, so the message is valid.
         let parts = || unsafe { parts_of(message) };
@@ -70,6 +74,7 @@ pub(super) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: 
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+    count!(send);
     // SAFETY: the caller's promise; no address is given.
     unsafe { sendto(fd, buf, len, flags, ptr::null(), 0) }
 }
@@ -83,6 +88,7 @@ pub(super) unsafe extern "C" fn sendto(
     addr: *const sockaddr,
     addr_len: socklen_t,
 ) -> ssize_t {
+    count!(sendto);
     let sent = on_descriptor(fd, |worker| {
         transfer(
             worker,
@@ -102,6 +108,7 @@ pub(super) unsafe extern "C" fn sendto(
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    count!(sendmsg);
     // SAFETY: the caller's promise.
     let sent = on_descriptor(fd, |worker| unsafe { send_message(worker, fd, message, flags) });
     // SAFETY: the caller's promise.

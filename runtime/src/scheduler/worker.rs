@@ -139,6 +139,13 @@ impl Worker {
         self.clock.now()
     }
 
+    /// How many waits the running green thread has begun; `None` between two.
+    #[cfg(feature = "patch")]
+    #[inline]
+    pub(crate) fn waits(&self) -> Option<u64> {
+        Some(self.current()?.home(self).waits.get())
+    }
+
     /// The token of `std::thread::park` of the worker's OS thread.
     #[cfg(feature = "patch")]
     pub(crate) fn std_token(&self) -> &StdToken {
@@ -323,6 +330,8 @@ impl Worker {
             // frame is suspended: its stack is neither unwound nor given back. Nobody reads it but `waiting`, on this OS thread.
             let lasting = unsafe { core::mem::transmute::<Reason<'_>, Reason<'static>>(reason) };
             home.reason.set(Some(lasting));
+            #[cfg(feature = "patch")]
+            home.waits.set(home.waits.get() + 1);
             self.external.set(self.external.get() + usize::from(reason.is_external()));
             home.cancellable.set(cancellable);
             if let Some(until) = until {

@@ -4,6 +4,7 @@
 
 use super::super::addresses::{self, Key, Outcome, What};
 use super::super::deadline::Deadline;
+use super::super::report::{Blocking, blocks, count};
 use super::mutex::{lock_on_green, unlock};
 use super::{Behind, behind, field, given_back, on_green_that_may_switch};
 use crate::park::Reason;
@@ -118,6 +119,7 @@ unsafe fn wait_until(
         // SAFETY: the caller's promise.
         let flags = unsafe { flags(condvar) }?;
         if flags & SHARED != 0 {
+            blocks(Blocking::SharedCondvar);
             return None;
         }
         let own_clock = if flags & MONOTONIC != 0 { libc::CLOCK_MONOTONIC } else { libc::CLOCK_REALTIME };
@@ -136,6 +138,7 @@ pub(in super::super) unsafe extern "C" fn pthread_cond_wait(
     condvar: *mut pthread_cond_t,
     mutex: *mut pthread_mutex_t,
 ) -> c_int {
+    count!(pthread_cond_wait);
     // SAFETY: the caller's promise.
     unsafe { wait_until(condvar, mutex, None, None) }.unwrap_or_else(|| behind!(WAIT, condvar, mutex))
 }
@@ -146,6 +149,7 @@ pub(in super::super) unsafe extern "C" fn pthread_cond_timedwait(
     mutex: *mut pthread_mutex_t,
     until: *const timespec,
 ) -> c_int {
+    count!(pthread_cond_timedwait);
     // SAFETY: the caller's promise.
     let waited = unsafe { wait_until(condvar, mutex, None, Some(until)) };
     waited.unwrap_or_else(|| behind!(TIMED_WAIT, condvar, mutex, until))
@@ -158,6 +162,7 @@ pub(in super::super) unsafe extern "C" fn pthread_cond_clockwait(
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
+    count!(pthread_cond_clockwait);
     let is_known = matches!(clock, libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC);
     // SAFETY: the caller's promise.
     let waited = is_known.then(|| unsafe { wait_until(condvar, mutex, Some(clock), Some(until)) });
@@ -166,6 +171,7 @@ pub(in super::super) unsafe extern "C" fn pthread_cond_clockwait(
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_cond_signal(condvar: *mut pthread_cond_t) -> c_int {
+    count!(pthread_cond_signal);
     let answer = behind!(SIGNAL, condvar);
     given_back(condvar as usize, What::Condvar, 1);
     answer
@@ -173,6 +179,7 @@ pub(in super::super) unsafe extern "C" fn pthread_cond_signal(condvar: *mut pthr
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_cond_broadcast(condvar: *mut pthread_cond_t) -> c_int {
+    count!(pthread_cond_broadcast);
     let answer = behind!(BROADCAST, condvar);
     given_back(condvar as usize, What::Condvar, usize::MAX);
     answer

@@ -1,5 +1,6 @@
 //! `pthread_join`, with which std joins its threads: tried again and again, with pauses.
 
+use super::super::report::count;
 use super::{Behind, behind, on_green_that_may_switch};
 use crate::limits;
 use crate::thread::sleep_checked;
@@ -20,6 +21,7 @@ const LONGEST: Duration = Duration::from_millis(5);
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_join(thread: pthread_t, value: *mut *mut c_void) -> c_int {
+    count!(pthread_join);
     let joined = on_green_that_may_switch(|worker| {
         TRY_JOIN.function()?;
         let mut pause = FIRST;

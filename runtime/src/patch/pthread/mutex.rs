@@ -15,6 +15,7 @@
 
 use super::super::addresses::{Key, What};
 use super::super::deadline::Deadline;
+use super::super::report::{Blocking, blocks, count};
 use super::super::{Group, is_active};
 use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, wait_for};
 use crate::inside;
@@ -123,6 +124,7 @@ pub(super) unsafe fn lock_on_green(
     // SAFETY: the caller's promise.
     let kind = unsafe { field(mutex, KIND) };
     if kind & ROBUST_OR_PRIORITY != 0 {
+        blocks(Blocking::RobustMutex);
         return None;
     }
     // SAFETY: the caller's promise.
@@ -256,6 +258,7 @@ pub(super) unsafe fn unlock(mutex: *mut pthread_mutex_t) -> c_int {
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int {
+    count!(pthread_mutex_lock);
     // SAFETY: the caller's promise.
     let locked =
         on_green_that_may_switch(|worker| unsafe { lock_on_green(worker, mutex, &Deadline::never()) });
@@ -264,6 +267,7 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut pthread
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int {
+    count!(pthread_mutex_trylock);
     // SAFETY: the caller's promise.
     if is_active(Group::Futex) && unsafe { knows_its_owner(mutex) } {
         // SAFETY: the caller's promise.
@@ -284,6 +288,7 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_timedlock(
     mutex: *mut pthread_mutex_t,
     until: *const timespec,
 ) -> c_int {
+    count!(pthread_mutex_timedlock);
     // SAFETY: the caller's promise.
     let locked = unsafe { lock_until(mutex, libc::CLOCK_REALTIME, until) };
     locked.unwrap_or_else(|| behind!(TIMED_LOCK, mutex, until))
@@ -295,6 +300,7 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_clocklock(
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
+    count!(pthread_mutex_clocklock);
     // SAFETY: the caller's promise.
     let locked = unsafe { lock_until(mutex, clock, until) };
     locked.unwrap_or_else(|| behind!(CLOCK_LOCK, mutex, clock, until))
@@ -314,6 +320,7 @@ unsafe fn lock_until(mutex: *mut pthread_mutex_t, clock: clockid_t, until: *cons
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int {
+    count!(pthread_mutex_unlock);
     // SAFETY: the caller's promise.
     unsafe { unlock(mutex) }
 }

@@ -2,6 +2,7 @@
 
 use super::super::addresses::{Key, What};
 use super::super::deadline::Deadline;
+use super::super::report::count;
 use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, wait_for};
 use crate::park::Reason;
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
@@ -82,6 +83,7 @@ fn is_known(clock: clockid_t) -> bool {
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_rwlock_rdlock(this: *mut pthread_rwlock_t) -> c_int {
+    count!(pthread_rwlock_rdlock);
     // SAFETY: the caller's promise.
     unsafe { read(this, None) }.unwrap_or_else(|| behind!(READ, this))
 }
@@ -91,6 +93,7 @@ pub(in super::super) unsafe extern "C" fn pthread_rwlock_timedrdlock(
     this: *mut pthread_rwlock_t,
     until: *const timespec,
 ) -> c_int {
+    count!(pthread_rwlock_timedrdlock);
     // SAFETY: the caller's promise.
     let locked = unsafe { read(this, Some((libc::CLOCK_REALTIME, until))) };
     locked.unwrap_or_else(|| behind!(TIMED_READ, this, until))
@@ -102,6 +105,7 @@ pub(in super::super) unsafe extern "C" fn pthread_rwlock_clockrdlock(
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
+    count!(pthread_rwlock_clockrdlock);
     // SAFETY: the caller's promise.
     let locked = is_known(clock).then(|| unsafe { read(this, Some((clock, until))) });
     locked.flatten().unwrap_or_else(|| behind!(CLOCK_READ, this, clock, until))
@@ -109,6 +113,7 @@ pub(in super::super) unsafe extern "C" fn pthread_rwlock_clockrdlock(
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_rwlock_wrlock(this: *mut pthread_rwlock_t) -> c_int {
+    count!(pthread_rwlock_wrlock);
     // SAFETY: the caller's promise.
     unsafe { write(this, None) }.unwrap_or_else(|| behind!(WRITE, this))
 }
@@ -118,6 +123,7 @@ pub(in super::super) unsafe extern "C" fn pthread_rwlock_timedwrlock(
     this: *mut pthread_rwlock_t,
     until: *const timespec,
 ) -> c_int {
+    count!(pthread_rwlock_timedwrlock);
     // SAFETY: the caller's promise.
     let locked = unsafe { write(this, Some((libc::CLOCK_REALTIME, until))) };
     locked.unwrap_or_else(|| behind!(TIMED_WRITE, this, until))
@@ -129,6 +135,7 @@ pub(in super::super) unsafe extern "C" fn pthread_rwlock_clockwrlock(
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
+    count!(pthread_rwlock_clockwrlock);
     // SAFETY: the caller's promise.
     let locked = is_known(clock).then(|| unsafe { write(this, Some((clock, until))) });
     locked.flatten().unwrap_or_else(|| behind!(CLOCK_WRITE, this, clock, until))
@@ -136,6 +143,7 @@ pub(in super::super) unsafe extern "C" fn pthread_rwlock_clockwrlock(
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_rwlock_unlock(this: *mut pthread_rwlock_t) -> c_int {
+    count!(pthread_rwlock_unlock);
     let answer = behind!(UNLOCK, this);
     if answer == 0 {
         // Readers go in together, and libc decides whether a writer goes first.

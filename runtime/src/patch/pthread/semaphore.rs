@@ -2,6 +2,7 @@
 
 use super::super::addresses::{Key, What};
 use super::super::deadline::Deadline;
+use super::super::report::count;
 use super::{Behind, LOOK, Try, field, given_back, on_green_that_may_switch, wait_for};
 use crate::park::Reason;
 use crate::sys::errno;
@@ -69,6 +70,7 @@ unsafe fn wait(semaphore: *mut sem_t, until: Option<(clockid_t, *const timespec)
 
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
+    count!(sem_wait);
     // SAFETY: the caller's promise.
     unsafe { wait(semaphore, None) }.unwrap_or_else(|| behind!(WAIT, semaphore))
 }
@@ -78,6 +80,7 @@ pub(in super::super) unsafe extern "C" fn sem_timedwait(
     semaphore: *mut sem_t,
     until: *const timespec,
 ) -> c_int {
+    count!(sem_timedwait);
     // SAFETY: the caller's promise.
     let waited = unsafe { wait(semaphore, Some((libc::CLOCK_REALTIME, until))) };
     waited.unwrap_or_else(|| behind!(TIMED_WAIT, semaphore, until))
@@ -89,6 +92,7 @@ pub(in super::super) unsafe extern "C" fn sem_clockwait(
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
+    count!(sem_clockwait);
     let is_known = matches!(clock, libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC);
     // SAFETY: the caller's promise.
     let waited = is_known.then(|| unsafe { wait(semaphore, Some((clock, until))) });
@@ -98,6 +102,7 @@ pub(in super::super) unsafe extern "C" fn sem_clockwait(
 /// Also in a signal handler.
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn sem_post(semaphore: *mut sem_t) -> c_int {
+    count!(sem_post);
     let answer = behind!(POST, semaphore);
     if answer == 0 {
         given_back(semaphore as usize, What::Semaphore, 1);
