@@ -1,4 +1,4 @@
-//! The group `dns`: names are looked up on the offload pool, by libc's own function.
+//! The group `dns`: names are looked up on the offload pool, by libc's own function. Addresses in figures need no look-up.
 //!
 //! The pool's OS thread works on copies, for the green thread may be told to end meanwhile: it then answers `EAI_SYSTEM` with
 //! `ECANCELED` or `ETIMEDOUT`, and the list that nobody waits for any more is freed over there.
@@ -11,6 +11,7 @@ use crate::sys::errno;
 use core::ptr;
 use libc::{addrinfo, c_char, c_int};
 use std::ffi::{CStr, CString};
+use std::net::IpAddr;
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn getaddrinfo(
@@ -21,6 +22,10 @@ pub(super) unsafe extern "C" fn getaddrinfo(
 ) -> c_int {
     count!(getaddrinfo);
     let found = on_green(Group::Dns, |worker| {
+        // SAFETY: null or valid, says the caller.
+        if unsafe { is_known(node, hints) } {
+            return None;
+        }
         let question = Question {
             // SAFETY: null or a string, says the caller.
             node: unsafe { copy(node) },
@@ -30,7 +35,7 @@ pub(super) unsafe extern "C" fn getaddrinfo(
             hints: unsafe { hints.as_ref() }.map(Hints::of),
         };
         let before = errno::last();
-        match ask(worker, question) {
+        Some(match ask(worker, question) {
             Ok(answer) => {
                 errno::set(before);
                 // SAFETY: valid for a write, says the caller.
@@ -41,10 +46,26 @@ pub(super) unsafe extern "C" fn getaddrinfo(
                 errno::set(failure.errno.unwrap_or(before));
                 failure.code
             }
-        }
+        })
     });
     // SAFETY: the caller's promise.
-    found.unwrap_or_else(|| unsafe { original::getaddrinfo(node, service, hints, list) })
+    found.flatten().unwrap_or_else(|| unsafe { original::getaddrinfo(node, service, hints, list) })
+}
+
+/// Whether there is no name to be looked up: an address was given, or none is wanted.
+///
+/// # Safety
+///
+/// As for `getaddrinfo`.
+unsafe fn is_known(node: *const c_char, hints: *const addrinfo) -> bool {
+    // SAFETY: null or valid, says the caller.
+    let hints = unsafe { hints.as_ref() };
+    if node.is_null() || hints.is_some_and(|hints| hints.ai_flags & libc::AI_NUMERICHOST != 0) {
+        return true;
+    }
+    // SAFETY: not null, so it is a string, says the caller.
+    let node = unsafe { CStr::from_ptr(node) };
+    node.to_str().is_ok_and(|node| node.parse::<IpAddr>().is_ok())
 }
 
 struct Question {
