@@ -225,3 +225,40 @@ fn deadlocks_are_not_looked_for() {
         assert!(parked.is_finished());
     });
 }
+
+/// One that another worker has spawned, or nobody, and that no other worker has time for.
+#[test]
+fn the_descriptor_is_readable_when_there_is_something_to_take() {
+    check_with(Builder::new().workers(2), |runtime| {
+        let handle = runtime.handle();
+        runtime.enter(|driver| {
+            for spawns in [true, false] {
+                settle(driver);
+                let (computes, ran) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+                let (theirs, done) = (computes.clone(), ran.clone());
+                let spawned = ran.clone();
+                let body = move || spawned.store(true, Ordering::Release);
+                let mut body = Some(body);
+                let its = if spawns { body.take() } else { None };
+                let named = osier::thread::Builder::new().worker(1).spawn(move || {
+                    theirs.store(true, Ordering::Release);
+                    its.into_iter().for_each(|body| drop(osier::spawn(body)));
+                    let start = std::time::Instant::now();
+                    while !done.load(Ordering::Acquire) && start.elapsed() < common::PATIENCE / 6 {
+                        std::hint::spin_loop();
+                    }
+                    assert!(done.load(Ordering::Acquire), "nobody else comes to it");
+                });
+                while !computes.load(Ordering::Acquire) {
+                    std::hint::spin_loop();
+                }
+                body.into_iter().for_each(|body| {
+                    let handle = handle.clone();
+                    std::thread::spawn(move || drop(handle.spawn(body))).join().unwrap();
+                });
+                run_loop(driver, || ran.load(Ordering::Acquire));
+                named.unwrap().join().unwrap();
+            }
+        });
+    });
+}

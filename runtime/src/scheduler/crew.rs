@@ -43,6 +43,9 @@ pub(crate) struct Crew {
     /// What was spawned by OS threads that are none of the runtime's, for whoever takes it first. Unused with one worker.
     injected: Offers<Offered>,
     idlers: Idlers,
+    /// Worker 0 has left its OS thread to a foreign loop with nothing to do, and is to be roused when something can be taken, once.
+    /// Not one of the idlers: it may be long until that loop turns, and nobody else is called meanwhile.
+    away: AtomicBool,
     /// The entry is ending: what starts now is killed first.
     ending: AtomicBool,
     /// Worker 0 waits until nobody lives any more, and is to be told.
@@ -81,6 +84,7 @@ impl Crew {
         Crew {
             injected: Offers::new(),
             idlers: Idlers::new(remotes.len()),
+            away: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             awaits_end: AtomicBool::new(false),
             seal: Seal::open(),
@@ -211,7 +215,23 @@ impl Crew {
     pub(super) fn call_one(&self) {
         if let Some(idle) = self.idlers.call() {
             self.remotes[idle].rouse();
+        } else if self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed) {
+            // The fence in `call` pairs with the one in `first_leaves`.
+            self.remotes[0].rouse();
         }
+    }
+
+    /// Worker 0, which has nothing to do, is about to leave its OS thread to a foreign loop. False if there is something to take.
+    pub(super) fn first_leaves(&self) -> bool {
+        self.away.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `Idlers::call`: either this sees what was offered, or whoever has offered it sees this.
+        fence(Ordering::SeqCst);
+        !self.has_offers()
+    }
+
+    /// Worker 0 looks by itself again.
+    pub(super) fn first_returns(&self) {
+        self.away.store(false, Ordering::Relaxed);
     }
 
     /// Refuses what comes from elsewhere from now on, and drops what nobody has taken.
@@ -224,6 +244,7 @@ impl Crew {
         // Relaxed, as all of these: the start of the OS threads orders it.
         self.ending.store(false, Ordering::Relaxed);
         self.awaits_end.store(false, Ordering::Relaxed);
+        self.away.store(false, Ordering::Relaxed);
         self.seal.reopen();
         // An entry that could not begin has left some.
         for remote in &self.remotes {

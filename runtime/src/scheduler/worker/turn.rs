@@ -39,6 +39,9 @@ impl Worker {
     /// a destructor that runs because its stack unwinds: green threads do not unwind with it. Leaves the worker's
     /// descriptor ready for a foreign loop.
     pub(crate) fn drive(&self, turns: impl FnOnce(&Worker)) -> bool {
+        if !self.only {
+            self.crew.first_returns();
+        }
         // Whoever drives may be waiting for green threads that borrow from it.
         AbortOnUnwind::run(|| panic_count::lend(|| turns(self)));
         !self.leave_to_foreign_loop()
@@ -341,7 +344,8 @@ impl Worker {
     /// when code outside of green threads spawns or wakes some: for a foreign loop. False if there is already.
     pub(in crate::scheduler) fn leave_to_foreign_loop(&self) -> bool {
         self.take_in();
-        let idle = self.run_queue.borrow().len() == 0 && self.remote.inbox().sleep();
+        let has_nothing = || self.run_queue.borrow().len() == 0 && (self.only || self.crew.first_leaves());
+        let idle = has_nothing() && self.remote.inbox().sleep();
         let next = self.next_deadline(None);
         let next = next.map(|at| at.saturating_duration_since(self.now()));
         // That loop may itself call `std::thread::park`.
