@@ -177,7 +177,10 @@ impl fmt::Display for Reason<'_> {
             Reason::Futex(address) => {
                 write!(f, "waits for the futex at {address:#x}, a lock of std's or of C")
             }
-            Reason::StdToken => write!(f, "parked by `std::thread::park`"),
+            Reason::StdToken => write!(
+                f,
+                "parked by `std::thread::park`; std's channels wake no receiver of the sender's own OS thread"
+            ),
             Reason::Pthread(what, address) => write!(f, "waits for the {what} at {address:#x}"),
             Reason::Barrier(address) => write!(f, "waits for the others at the barrier at {address:#x}"),
         }

@@ -214,3 +214,23 @@ fn mill() {
     let (_sender, receiver) = mpsc::channel::<()>();
     let _ = receiver.recv();
 }
+
+/// std's channels wake no receiver whose OS thread is the sender's: nobody will.
+#[test]
+fn a_receiver_that_nobody_will_wake_is_reported() {
+    let output = in_child("a_receiver_that_nobody_will_wake_is_reported", || {
+        osier::patch::all();
+        let deadlock = osier::Builder::new().build().unwrap().try_run(|| {
+            let (sender, receiver) = mpsc::channel();
+            let sender = osier::spawn(move || {
+                sender.send(1).unwrap();
+                osier::thread::park();
+            });
+            assert_eq!(receiver.recv(), Ok(1));
+            sender.join().unwrap();
+        });
+        assert!(deadlock.unwrap_err().to_string().contains("parked by `std::thread::park`"));
+    });
+    // Its OS threads wait for each other.
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}

@@ -112,7 +112,7 @@ impl Runtime {
         // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
         let idle = || self.worker.remote().offload.idle_threads();
         let Some(pool) = idle() else { return Verdict::Unknown };
-        let alone = sys::process::threads() == Some(self.crew().workers() + pool);
+        let alone = self.is_alone(pool, deadlock.waiting());
         // One of the pool's may have ended in between, and another OS thread was counted in its place.
         if idle() != Some(pool) {
             return Verdict::Unknown;
@@ -129,6 +129,14 @@ impl Runtime {
             report(&deadlock);
         }
         Verdict::Reported
+    }
+
+    /// Whether no OS thread could wake one of those that wait, with `pool` idle ones of the offload pool. Other OS threads that
+    /// wait for each other count only if somebody waits in a shim: for the locks of std and C, as those OS threads do.
+    fn is_alone(&self, pool: usize, waiting: &[Waiting]) -> bool {
+        let ours = Some(self.crew().workers() + pool);
+        sys::process::threads() == ours
+            || waiting.iter().any(|waiting| waiting.in_shim) && sys::process::able_threads() == ours
     }
 
     fn kill_all(&self) {
@@ -198,7 +206,7 @@ impl Runtime {
             return;
         }
         let Some(pool) = worker.remote().offload.idle_threads() else { return };
-        let alone = sys::process::threads() == Some(crew.workers() + pool);
+        let alone = self.is_alone(pool, &waiting);
         if alone && worker.has_heard_nothing() && crew.still_as_reported(&reports) {
             let deadlock = Deadlock::of(waiting);
             let text = format!(

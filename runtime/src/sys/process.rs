@@ -2,6 +2,7 @@
 
 use super::check;
 use core::sync::atomic::{AtomicBool, Ordering};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -17,6 +18,55 @@ static IS_FORKED: AtomicBool = AtomicBool::new(false);
 /// The OS threads of the process; `None` if `/proc` cannot be read.
 pub(crate) fn threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+}
+
+/// The OS threads of the process that can still do anything: all but those that wait, without a time limit, for another thread of
+/// the process to wake them. `None` if `/proc` does not tell.
+///
+/// As long as signals are caught that are no faults nobody counts as waiting, since a handler may wake them.
+pub(crate) fn able_threads() -> Option<usize> {
+    let all = threads()?;
+    let waiting = waiting_for_others();
+    // Each was seen to wait at some instant; if they waited at the second look as at the first, all did in between.
+    let still = waiting_for_others();
+    let waiting = if waiting == still { waiting.map_or(0, |waiting| waiting.len()) } else { 0 };
+    Some(all - waiting.min(all))
+}
+
+/// The OS threads that wait for a futex of this process for ever: each with what the kernel says of that, and how often it has
+/// waited.
+fn waiting_for_others() -> Option<Vec<(OsString, String, String)>> {
+    /// The faults: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
+    const FAULTS: u64 = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 30;
+    let field = |status: &str, name: &str| {
+        status.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+    };
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let caught = u64::from_str_radix(&field(&status, "SigCgt:")?, 16).ok()?;
+    // Those that libc keeps for itself, too.
+    if caught & !FAULTS & !(1 << 31 | 1 << 32) != 0 {
+        return None;
+    }
+    let mut waiting = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/task").ok()? {
+        let entry = entry.ok()?;
+        let Ok(call) = std::fs::read_to_string(entry.path().join("syscall")) else { continue };
+        // The number, the address, the operation, the value, the time.
+        let mut words = call.split_whitespace();
+        let number = words.next().and_then(|word| word.parse().ok());
+        let arguments: Vec<_> =
+            words.map_while(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()).collect();
+        let [_, operation, _, 0, ..] = arguments[..] else { continue };
+        let operation = operation as libc::c_int;
+        let waits = matches!(operation & libc::FUTEX_CMD_MASK, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET);
+        if number != Some(libc::SYS_futex) || !waits || operation & libc::FUTEX_PRIVATE_FLAG == 0 {
+            continue;
+        }
+        let Ok(status) = std::fs::read_to_string(entry.path().join("status")) else { continue };
+        let Some(count) = field(&status, "voluntary_ctxt_switches:") else { continue };
+        waiting.push((entry.file_name(), call, count));
+    }
+    Some(waiting)
 }
 
 /// What becomes of a request for a descriptor that stands for a child.
