@@ -4,14 +4,15 @@
 use osier::sync::Semaphore;
 use osier::time::Duration;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-const CASES: [(&str, fn()); 4] = [
+const CASES: [(&str, fn()); 5] = [
     ("all_parked_for_ever_is_a_deadlock", all_parked_for_ever_is_a_deadlock),
     ("os_threads_come_and_go_with_the_entry", os_threads_come_and_go_with_the_entry),
     ("ten_thousand_waiters_wake_nobody", ten_thousand_waiters_wake_nobody),
     ("virtual_time_is_that_of_all_workers", virtual_time_is_that_of_all_workers),
+    ("the_end_during_the_look_is_no_deadlock", the_end_during_the_look_is_no_deadlock),
 ];
 
 fn main() {
@@ -208,4 +209,63 @@ fn virtual_time_is_that_of_all_workers() {
     assert!(started.elapsed() < HOUR / 60);
     // A deadlock is found in virtual time, too.
     runtime.try_run(osier::thread::park).unwrap_err();
+}
+
+/// Whoever is woken during the look, and ends, before the other worker has said what it knows.
+fn the_end_during_the_look_is_no_deadlock() {
+    use osier::time::{Clock, Instant, MachineClock};
+    use std::thread::{JoinHandle, ThreadId};
+    #[derive(Clone, Default)]
+    struct Prompter {
+        /// The first worker's OS thread, and one that wakes main and ends, for which it waits when it sleeps.
+        first: Arc<Mutex<Option<(ThreadId, JoinHandle<()>)>>>,
+        /// Times that the first worker sleeps before; one of the next few is in the look.
+        sleeps: Arc<AtomicUsize>,
+        go: Arc<AtomicBool>,
+        /// The other worker is held up as it falls asleep: it cannot say what it knows.
+        holds: Arc<AtomicBool>,
+    }
+    impl Clock for Prompter {
+        fn now(&self) -> Instant {
+            MachineClock.now()
+        }
+
+        fn idle(&self, until: Option<Instant>) -> Option<Duration> {
+            let mut first = self.first.lock().unwrap();
+            if first.as_ref().is_some_and(|(first, _)| *first == std::thread::current().id())
+                && self.sleeps.fetch_sub(1, Ordering::Relaxed) == 0
+            {
+                self.go.store(true, Ordering::Release);
+                first.take().unwrap().1.join().unwrap();
+            }
+            drop(first);
+            if std::thread::current().name() == Some("osier-worker-1") {
+                while self.holds.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+            }
+            MachineClock.idle(until)
+        }
+    }
+    for sleeps in 1..=6 {
+        let clock = Prompter { sleeps: Arc::new(AtomicUsize::new(sleeps)), ..Prompter::default() };
+        let runtime = builder().clock(clock.clone()).build().unwrap();
+        let outcome = runtime.try_run(|| {
+            clock.holds.store(true, Ordering::Release);
+            // So that it falls asleep once more.
+            osier::thread::Builder::new().worker(1).spawn(|| ()).unwrap().join().unwrap();
+            let (main, go) = (osier::thread::current(), clock.go.clone());
+            let waker = std::thread::spawn(move || {
+                while !go.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+                main.unpark();
+            });
+            *clock.first.lock().unwrap() = Some((std::thread::current().id(), waker));
+            osier::thread::park();
+            clock.holds.store(false, Ordering::Release);
+            7
+        });
+        assert_eq!(outcome.map_err(|deadlock| deadlock.to_string()), Ok(7));
+    }
 }

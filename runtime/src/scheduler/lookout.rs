@@ -81,7 +81,7 @@ impl Runtime {
             if left.is_zero() {
                 suspicion = None;
                 worker.lookout.set(Some(STUCK));
-                match self.look() {
+                match self.look(&is_over) {
                     Verdict::Unknown => {}
                     Verdict::Deadlock(found) => deadlock = Some(found),
                     Verdict::Reported => crew.notice(turns),
@@ -94,10 +94,11 @@ impl Runtime {
     }
 
     /// Asks all other workers, of which all seem to sleep, what they know, and judges.
-    fn look(&self) -> Verdict {
+    fn look(&self, is_over: impl Fn() -> bool) -> Verdict {
         let crew = self.crew();
         let Ok(reports) = self.reports(STUCK) else { return Verdict::Unknown };
-        if !self.worker.is_stuck() || reports.iter().any(|report| !report.stuck) {
+        // While it waited for the reports this worker has run whoever was woken, to the end it may be.
+        if is_over() || !self.worker.is_stuck() || reports.iter().any(|report| !report.stuck) {
             return Verdict::Unknown;
         }
         let own = self.worker.waiting();
