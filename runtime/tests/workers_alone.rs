@@ -215,10 +215,11 @@ fn virtual_time_is_that_of_all_workers() {
 fn the_end_during_the_look_is_no_deadlock() {
     use osier::time::{Clock, Instant, MachineClock};
     use std::thread::{JoinHandle, ThreadId};
+    /// The first worker's OS thread, and one that wakes main and ends, for which it waits when it sleeps.
+    type First = (ThreadId, JoinHandle<()>);
     #[derive(Clone, Default)]
     struct Prompter {
-        /// The first worker's OS thread, and one that wakes main and ends, for which it waits when it sleeps.
-        first: Arc<Mutex<Option<(ThreadId, JoinHandle<()>)>>>,
+        first: Arc<Mutex<Option<First>>>,
         /// Times that the first worker sleeps before; one of the next few is in the look.
         sleeps: Arc<AtomicUsize>,
         go: Arc<AtomicBool>,
