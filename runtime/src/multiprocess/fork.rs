@@ -23,8 +23,11 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-/// How long an OS thread that has said that it ends may take to do so.
+/// How long an OS thread that has said that it ends may take to do so. Others run meanwhile.
 const ENDING: Duration = Duration::from_secs(1);
+
+/// The same for those of the offload pool, which end when nobody else may run any more.
+const RETIRING: Duration = Duration::from_millis(100);
 
 /// The code with which a child ends that has panicked, as std has it.
 const PANICKED: i32 = 101;
@@ -32,8 +35,19 @@ const PANICKED: i32 = 101;
 /// What is to be done before a copy is made, and before anything is checked: it might let others run.
 pub(super) fn prepare() {
     orphans::collect();
+    // An OS thread that was joined, say, is there for some time after that.
+    let end = Instant::now() + ENDING;
+    while sys::process::threads().is_some_and(|threads| threads > 1 + pooled()) && Instant::now() < end {
+        crate::thread::sleep(Duration::from_millis(1));
+    }
     // What is buffered would be written by both. Whether it can be written is not what we were asked.
     let _ = io::stdout().flush();
+}
+
+/// The idle OS threads of the offload pool.
+fn pooled() -> usize {
+    let pool = scheduler::with_worker(|worker| worker.map(|worker| worker.remote().offload.clone()));
+    pool.and_then(|pool| pool.idle_threads()).unwrap_or(0)
 }
 
 /// Has the offload pool end its idle OS threads, and makes sure that there are no others.
@@ -54,7 +68,7 @@ pub(super) fn check_alone() -> io::Result<()> {
         }
     }
     // An OS thread is there for some time after it has said that it ends.
-    let end = Instant::now() + ENDING;
+    let end = Instant::now() + RETIRING;
     loop {
         match sys::process::threads() {
             Some(1) => return Ok(()),

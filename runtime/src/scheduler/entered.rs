@@ -25,7 +25,7 @@ impl Entered<'_> {
     /// The descriptor is readable as soon as another turn has something to do.
     pub fn turn(&mut self, timeout: Option<Duration>) -> bool {
         let until = timeout.and_then(|timeout| self.worker.now().checked_add(timeout));
-        self.worker.drive(|worker| worker.turn(until))
+        self.worker.drive(|worker| _ = worker.turn(until))
     }
 }
 

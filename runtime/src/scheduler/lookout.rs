@@ -38,8 +38,9 @@ impl Runtime {
         let mut reported = false;
         while !is_over() {
             if reported || !is_stuck() {
-                self.worker.turn(None);
-                reported = reported && is_stuck();
+                let ran = self.worker.turn(None);
+                // One that has run and parked again may have left another state behind.
+                reported = reported && !ran && is_stuck();
                 continue;
             }
             self.worker.turn_at_most(None, Some(STUCK));
@@ -192,7 +193,8 @@ impl Runtime {
     fn turn_or_give_up(&self, bound: Option<Duration>, may_give_up: bool, look: &mut Duration) {
         let (worker, crew) = (&self.worker, self.crew());
         if !may_give_up || !worker.is_stuck() || crew.live() == 0 {
-            return worker.turn_at_most(None, bound);
+            worker.turn_at_most(None, bound);
+            return;
         }
         worker.turn_at_most(None, bound.into_iter().chain([*look]).min());
         if !worker.is_stuck() || crew.live() == 0 {

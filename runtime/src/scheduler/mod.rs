@@ -194,7 +194,7 @@ pub(crate) fn yield_now() -> Result<(), Cancelled> {
     with_place(|place| match place {
         Place::Green(worker) => worker.yield_now(),
         Place::Driver(worker) => {
-            worker.drive(|worker| worker.turn(Some(worker.now())));
+            worker.drive(|worker| _ = worker.turn(Some(worker.now())));
             Ok(())
         }
         Place::OsThread => {

@@ -47,13 +47,13 @@ impl Worker {
         !self.leave_to_foreign_loop()
     }
 
-    /// One turn. If nobody is ready it waits: until `until` at most, `None` for as long as it takes.
-    pub(crate) fn turn(&self, until: Option<Instant>) {
-        self.turn_at_most(until, None);
+    /// One turn. If nobody is ready it waits: until `until` at most, `None` for as long as it takes. Whether any has run.
+    pub(crate) fn turn(&self, until: Option<Instant>) -> bool {
+        self.turn_at_most(until, None)
     }
 
     /// [`Worker::turn`]; waits at most `bound` of real time, whatever the clock says.
-    pub(in crate::scheduler) fn turn_at_most(&self, until: Option<Instant>, bound: Option<Duration>) {
+    pub(in crate::scheduler) fn turn_at_most(&self, until: Option<Instant>, bound: Option<Duration>) -> bool {
         self.watched.set(false);
         self.take_in();
         let measures = self.run_queue.borrow().measures();
@@ -69,14 +69,14 @@ impl Worker {
             ran += 1;
         }
         if ran > 0 {
-            return self.glance(ran);
-        }
-        if self.only {
+            self.glance(ran);
+        } else if self.only {
             self.wait(until, bound);
             self.take_in();
         } else {
             self.wait_among_others(until, bound);
         }
+        ran > 0
     }
 
     /// Steps 1 and 2 of a turn.
