@@ -25,8 +25,9 @@ pub(crate) fn threads() -> Option<usize> {
 ///
 /// As long as signals are caught that are no faults nobody counts as waiting, since a handler may wake them.
 pub(crate) fn able_threads() -> Option<usize> {
-    let all = threads()?;
     let waiting = waiting_for_others();
+    // Counted in between: one that waits at both looks starts nobody that is not counted.
+    let all = threads()?;
     // Each was seen to wait at some instant; if they waited at the second look as at the first, all did in between.
     let still = waiting_for_others();
     let waiting = if waiting == still { waiting.map_or(0, |waiting| waiting.len()) } else { 0 };
