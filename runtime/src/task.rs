@@ -231,6 +231,17 @@ impl Task {
         &self.home
     }
 
+    /// [`Task::home`] where nobody can doubt whose it is.
+    ///
+    /// # Safety
+    ///
+    /// The caller must be the worker that the task belongs to.
+    #[cfg(feature = "patch")]
+    #[inline]
+    pub(crate) unsafe fn home_of_own(&self) -> &Home {
+        &self.home
+    }
+
     #[inline]
     pub(crate) fn is_of(&self, worker: &Worker) -> bool {
         self.owner.is(Arc::as_ptr(worker.remote()))

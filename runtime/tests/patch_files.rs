@@ -118,7 +118,8 @@ fn locks() {
     assert_eq!(lock(theirs, libc::F_OFD_SETLK, libc::F_UNLCK), Ok(0));
 
     // Those of POSIX are a process's: another one has to hold it. It lets go when its input ends.
-    let ways: [(&str, fn(RawFd) -> Result<usize, i32>); 2] = [
+    type Lock = fn(RawFd) -> Result<usize, i32>;
+    let ways: [(&str, Lock); 2] = [
         ("fcntl, F_SETLKW", |fd| lock(fd, libc::F_SETLKW, libc::F_WRLCK)),
         // SAFETY: no pointers.
         ("lockf", |fd| answer(unsafe { libc::lockf(fd, libc::F_LOCK, 0) } as isize)),

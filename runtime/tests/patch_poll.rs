@@ -148,10 +148,8 @@ fn event_loops() {
     }
     let mut events = [epoll_event { events: 0, u64: 0 }; 1];
     // SAFETY: room for no event.
-    assert_eq!(
-        answer(unsafe { libc::epoll_wait(fd, events.as_mut_ptr(), 0, -1) } as isize),
-        Err(libc::EINVAL)
-    );
+    let no_room = unsafe { libc::epoll_wait(fd, events.as_mut_ptr(), 0, -1) };
+    assert_eq!(answer(no_room as isize), Err(libc::EINVAL));
     // SAFETY: room for an event.
     let no_epoll = unsafe { libc::epoll_wait(one.as_raw_fd(), events.as_mut_ptr(), 1, -1) };
     assert_eq!(answer(no_epoll as isize), Err(libc::EINVAL));

@@ -1,7 +1,7 @@
 //! The group `net`: closing, and what closes on the way: the number that `dup2` is to give.
 //!
 //! Whoever waits for a descriptor when it is closed is woken and told `EBADF`, though its number may stand for something else by
-//! then. That holds for the green threads of the OS thread that closes; a close on another OS thread is not seen, as the
+//! then. That holds for the green threads of the runtime whose OS thread closes; a close on any other is not seen, as the
 //! kernel, too, leaves a blocked call alone when another OS thread closes its descriptor.
 
 use super::report::count;

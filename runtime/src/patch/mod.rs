@@ -103,7 +103,8 @@
 //! # Limits
 //!
 //! - Descriptors 0 to 2 block the OS thread: std holds a lock of its own while it uses them.
-//! - A close is seen by those that wait on the OS thread that closes. On another one a wait goes on.
+//! - A close is seen by those that wait on a worker of the runtime whose OS thread closes. If another OS thread closes, a wait
+//!   goes on.
 //! - Outside of green threads the shims make libc's system calls; unlike libc's functions they are no points of
 //!   `pthread_cancel`.
 //! - A library that was opened with `dlopen(RTLD_DEEPBIND)`, calls that glibc makes inside of itself, system calls that are made

@@ -3,7 +3,9 @@
 use super::symbols::{Symbol, TABLE};
 use super::{Group, is_active, is_any_active};
 use crate::scheduler::{Worker, with_worker};
+use core::cell::Cell;
 use core::fmt;
+use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 struct Counts {
@@ -42,8 +44,9 @@ pub(super) fn blocks(what: Blocking) {
 
 /// A call of a shim that is under way. When it is dropped it notes whether the green thread has waited.
 pub(super) struct Call {
-    /// `usize::MAX` if it is not counted.
-    index: usize,
+    /// `None` if it is not counted. The green thread's own count lives as long as it runs, and it is the one that returns from the
+    /// call.
+    counted: Option<(&'static Counts, *const Cell<u64>)>,
     /// The waits of the green thread before.
     waits: u64,
 }
@@ -83,33 +86,33 @@ impl Call {
     /// `bits`: of the groups of the shim.
     #[inline]
     pub(super) fn begin(index: usize, bits: u32) -> Call {
-        let waits = if is_any_active(bits) { waits() } else { None };
-        match waits {
-            Some(waits) => {
-                COUNTS[index].calls.fetch_add(1, Ordering::Relaxed);
-                Call { index, waits }
-            }
-            None => Call { index: usize::MAX, waits: 0 },
-        }
+        let waits = if is_any_active(bits) { waits() } else { ptr::null() };
+        // SAFETY: null, or the count of the green thread that runs.
+        let Some(before) = (unsafe { waits.as_ref() }) else {
+            return Call { counted: None, waits: 0 };
+        };
+        let counts = &COUNTS[index];
+        counts.calls.fetch_add(1, Ordering::Relaxed);
+        Call { counted: Some((counts, waits)), waits: before.get() }
     }
 }
 
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        if let Some(counts) = COUNTS.get(self.index)
-            && let Some(now) = waits()
-            && now != self.waits
-        {
+        let Some((counts, waits)) = self.counted else { return };
+        // SAFETY: the count of the green thread that runs, which began the call.
+        let now = unsafe { &*waits }.get();
+        if now != self.waits {
             counts.waits.fetch_add(now.wrapping_sub(self.waits), Ordering::Relaxed);
         }
     }
 }
 
-/// The waits that the running green thread has begun; `None` if none runs.
+/// Where the running green thread counts the waits that it has begun; null if none runs.
 #[inline]
-fn waits() -> Option<u64> {
-    with_worker(|worker| worker?.waits())
+fn waits() -> *const Cell<u64> {
+    with_worker(|worker| worker.and_then(Worker::waits).map_or(ptr::null(), ptr::from_ref))
 }
 
 /// One shim in a [`Report`].

@@ -8,12 +8,12 @@
 
 use super::original;
 use super::report::count;
-use super::wait::{checkpoint, error, on_descriptor, patience, wait, would_block};
+use super::wait::{answer, checkpoint, error, on_descriptor, patience, tries_at_once, wait, would_block};
 use crate::clock::Instant;
 use crate::park::Wake;
 use crate::scheduler::Worker;
 use crate::sys::event::Direction;
-use crate::sys::raw;
+use crate::sys::{errno, raw};
 use core::ptr;
 use core::slice;
 use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
@@ -27,7 +27,7 @@ const NEVER_WAITS: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUE
 pub(super) unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
     count!(recv);
     // SAFETY: the caller's promise; no address is asked for.
-    unsafe { recvfrom(fd, buf, len, flags, ptr::null_mut(), ptr::null_mut()) }
+    unsafe { receive(fd, buf, len, flags, ptr::null_mut(), ptr::null_mut()) }
 }
 
 #[unsafe(no_mangle)]
@@ -40,6 +40,76 @@ pub(super) unsafe extern "C" fn recvfrom(
     addr_len: *mut socklen_t,
 ) -> ssize_t {
     count!(recvfrom);
+    // SAFETY: the caller's promise.
+    unsafe { receive(fd, buf, len, flags, addr, addr_len) }
+}
+
+/// Both, which are counted apart.
+///
+/// # Safety
+///
+/// As for `recvfrom`.
+#[inline(always)]
+unsafe fn receive(
+    fd: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: *mut socklen_t,
+) -> ssize_t {
+    let before = errno::last();
+    if flags & (NEVER_WAITS | libc::MSG_WAITALL) == 0 && tries_at_once(fd) {
+        // SAFETY: the caller's promise.
+        let tried = unsafe { raw::recvfrom(fd, buf, len, flags | libc::MSG_DONTWAIT, addr, addr_len) };
+        match tried {
+            Ok(count) => return count.cast_signed(),
+            Err(blocked) if would_block(&blocked) => errno::set(before),
+            Err(failed) => return answer(Err(failed)),
+        }
+        // SAFETY: the caller's promise.
+        return unsafe { wait_and_receive(fd, buf, len, flags, addr, addr_len) };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { receive_slowly(fd, buf, len, flags, addr, addr_len) }
+}
+
+/// # Safety
+///
+/// As for `recvfrom`.
+#[cold]
+unsafe fn wait_and_receive(
+    fd: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: *mut socklen_t,
+) -> ssize_t {
+    let received = on_descriptor(fd, |worker| {
+        let first = Err(error(libc::EAGAIN));
+        let attempt = |done, flags| {
+            // SAFETY: the caller's promise; `done` bytes of `len` are there already.
+            unsafe { raw::recvfrom(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
+        };
+        go_on(worker, fd, Direction::Read, flags, || 0, attempt, first)
+    });
+    // SAFETY: the caller's promise.
+    received.unwrap_or_else(|| unsafe { original::recvfrom(fd, buf, len, flags, addr, addr_len) })
+}
+
+/// # Safety
+///
+/// As for `recvfrom`.
+#[inline(never)]
+unsafe fn receive_slowly(
+    fd: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: *mut socklen_t,
+) -> ssize_t {
     let received = on_descriptor(fd, |worker| {
         let whole = || if waits_for_all(fd, flags) { len } else { 0 };
         transfer(worker, fd, Direction::Read, flags, whole, |done, flags| {
@@ -76,7 +146,7 @@ pub(super) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: 
 pub(super) unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
     count!(send);
     // SAFETY: the caller's promise; no address is given.
-    unsafe { sendto(fd, buf, len, flags, ptr::null(), 0) }
+    unsafe { send_from(fd, buf, len, flags, ptr::null(), 0) }
 }
 
 #[unsafe(no_mangle)]
@@ -89,6 +159,82 @@ pub(super) unsafe extern "C" fn sendto(
     addr_len: socklen_t,
 ) -> ssize_t {
     count!(sendto);
+    // SAFETY: the caller's promise.
+    unsafe { send_from(fd, buf, len, flags, addr, addr_len) }
+}
+
+/// Both, which are counted apart.
+///
+/// # Safety
+///
+/// As for `sendto`.
+#[inline(always)]
+unsafe fn send_from(
+    fd: c_int,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *const sockaddr,
+    addr_len: socklen_t,
+) -> ssize_t {
+    let before = errno::last();
+    if flags & NEVER_WAITS == 0 && tries_at_once(fd) {
+        // SAFETY: the caller's promise.
+        let tried = unsafe { raw::sendto(fd, buf, len, flags | libc::MSG_DONTWAIT, addr, addr_len) };
+        return match tried {
+            Ok(count) if count == len => count.cast_signed(),
+            tried => {
+                if tried.as_ref().map_or_else(would_block, |_| true) {
+                    errno::set(before);
+                }
+                // SAFETY: the caller's promise.
+                unsafe { send_rest(fd, buf, len, flags, addr, addr_len, tried) }
+            }
+        };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { send_slowly(fd, buf, len, flags, addr, addr_len) }
+}
+
+/// After a first try that was not enough.
+///
+/// # Safety
+///
+/// As for `sendto`.
+#[cold]
+unsafe fn send_rest(
+    fd: c_int,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *const sockaddr,
+    addr_len: socklen_t,
+    first: io::Result<usize>,
+) -> ssize_t {
+    let done = first.as_ref().map_or(0, |done| *done);
+    let sent = on_descriptor(fd, |worker| {
+        let attempt = |done, flags| {
+            // SAFETY: the caller's promise; `done` bytes of `len` have been sent.
+            unsafe { raw::sendto(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
+        };
+        go_on(worker, fd, Direction::Write, flags, || len, attempt, first)
+    });
+    // It is on a green thread, as the first try was.
+    sent.unwrap_or(done.cast_signed())
+}
+
+/// # Safety
+///
+/// As for `sendto`.
+#[inline(never)]
+unsafe fn send_slowly(
+    fd: c_int,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *const sockaddr,
+    addr_len: socklen_t,
+) -> ssize_t {
     let sent = on_descriptor(fd, |worker| {
         transfer(
             worker,
@@ -133,6 +279,7 @@ pub(super) fn send_bytes(worker: &Worker, fd: RawFd, bytes: &[u8]) -> io::Result
 
 /// Tries, and waits as long as the socket's owner lets it. `whole` is asked after a transfer: how many bytes there must be in all
 /// before a blocking call returns; `attempt` is told how many there are, and with which flags to try.
+#[inline(always)]
 pub(super) fn transfer(
     worker: &Worker,
     fd: RawFd,
@@ -145,14 +292,32 @@ pub(super) fn transfer(
         return attempt(0, flags);
     }
     checkpoint(worker, fd)?;
+    match attempt(0, flags | libc::MSG_DONTWAIT) {
+        Ok(count) if count == 0 || count >= whole() => Ok(count),
+        first => go_on(worker, fd, direction, flags, whole, attempt, first),
+    }
+}
+
+/// After a first try that was not enough.
+#[cold]
+fn go_on(
+    worker: &Worker,
+    fd: RawFd,
+    direction: Direction,
+    flags: c_int,
+    whole: impl Fn() -> usize,
+    mut attempt: impl FnMut(usize, c_int) -> io::Result<usize>,
+    first: io::Result<usize>,
+) -> io::Result<usize> {
     let option = match direction {
         Direction::Read => libc::SO_RCVTIMEO,
         Direction::Write => libc::SO_SNDTIMEO,
     };
     let mut until: Option<Option<Instant>> = None;
     let mut done = 0;
+    let mut tried = first;
     let ended = loop {
-        match attempt(done, flags | libc::MSG_DONTWAIT) {
+        match tried {
             Ok(count) => {
                 done += count;
                 if count == 0 || done >= whole() {
@@ -175,6 +340,7 @@ pub(super) fn transfer(
             }
             Err(failed) => break failed,
         }
+        tried = attempt(done, flags | libc::MSG_DONTWAIT);
     };
     if done > 0 { Ok(done) } else { Err(ended) }
 }

@@ -30,7 +30,7 @@ pub(super) fn on_green<T>(group: Group, f: impl FnOnce(&Worker) -> T) -> Option<
 }
 
 /// [`on_green`] for a call of several groups.
-#[inline]
+#[inline(always)]
 fn on_green_of<T>(bits: u32, f: impl FnOnce(&Worker) -> T) -> Option<T> {
     if !is_any_active(bits) {
         return None;
@@ -42,7 +42,7 @@ fn on_green_of<T>(bits: u32, f: impl FnOnce(&Worker) -> T) -> Option<T> {
 }
 
 /// [`on_green`] for a call on a descriptor. Those that std locks around its calls, 0 to 2, never switch.
-#[inline]
+#[inline(always)]
 pub(super) fn on_descriptor(
     fd: RawFd,
     f: impl FnOnce(&Worker) -> io::Result<usize>,
@@ -51,7 +51,7 @@ pub(super) fn on_descriptor(
 }
 
 /// [`on_descriptor`] for a call of these groups.
-#[inline]
+#[inline(always)]
 pub(super) fn on_descriptor_of(
     bits: u32,
     fd: RawFd,
@@ -60,15 +60,29 @@ pub(super) fn on_descriptor_of(
     if fd <= libc::STDERR_FILENO { None } else { on_green_of(bits, |worker| with_errno(|| f(worker))) }
 }
 
+/// Whether a call on the socket `fd` is to be tried, on a green thread that need not yield before. [`on_descriptor`] in short, for the
+/// calls that are made most, and mostly find what they want.
+#[inline(always)]
+pub(super) fn tries_at_once(fd: RawFd) -> bool {
+    let tries = |place: Place<'_>| matches!(place, Place::Green(worker) if worker.try_spend());
+    fd > libc::STDERR_FILENO && is_active(Group::Net) && with_place(tries)
+}
+
 /// What C is told of a call that was made for it.
-#[inline]
+#[inline(always)]
 pub(super) fn with_errno(call: impl FnOnce() -> io::Result<usize>) -> libc::ssize_t {
-    let before = errno::last();
-    let result = call();
-    if result.is_ok() {
-        errno::set(before);
+    // A green thread stays on its OS thread, so this is its variable also after a switch.
+    let place = errno::place();
+    // SAFETY: valid as long as the OS thread lives, and nobody else's.
+    let before = unsafe { *place };
+    match call() {
+        Ok(value) => {
+            // SAFETY: as above.
+            unsafe { *place = before };
+            value.cast_signed()
+        }
+        Err(failed) => answer(Err(failed)),
     }
-    answer(result)
 }
 
 /// What C is told: the number, or -1 and `errno`.

@@ -142,8 +142,10 @@ impl Worker {
     /// How many waits the running green thread has begun; `None` between two.
     #[cfg(feature = "patch")]
     #[inline]
-    pub(crate) fn waits(&self) -> Option<u64> {
-        Some(self.current()?.home(self).waits.get())
+    pub(crate) fn waits(&self) -> Option<&Cell<u64>> {
+        let running = self.current()?;
+        // SAFETY: a worker runs none but its own.
+        Some(&unsafe { running.home_of_own() }.waits)
     }
 
     /// The token of `std::thread::park` of the worker's OS thread.
@@ -378,6 +380,15 @@ impl Worker {
             // SAFETY: as in `park`.
             entry::apart(|| unsafe { suspender.suspend() });
         });
+    }
+
+    /// Takes one from the running green thread's budget. False if that is used up: then [`Worker::spend`] is due.
+    #[cfg(feature = "patch")]
+    #[inline]
+    pub(crate) fn try_spend(&self) -> bool {
+        let left = self.budget.get();
+        self.budget.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// Takes one from the running green thread's budget. True if that is used up, and it must yield.

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::RawFd;
 
 /// The result of a call that says -1 for "see errno".
+#[inline]
 pub(super) fn check(result: libc::c_long) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
