@@ -88,7 +88,9 @@
 //! `std::thread::park` waits the same way, but its token belongs to the OS thread. One green thread of an OS thread can park so
 //! (and with it use std's `mpsc`, or `std::thread::scope` for OS threads). When a second one does so at the same time
 //! the process ends with a report that shows both stacks: an unpark would not say whom of the two it is for. Besides, std's channels
-//! do not wake a receiver for a sender of the same OS thread: use [`sync::mpsc`](crate::sync::mpsc) there. If nobody is left that
+//! do not wake a receiver for a sender of the same OS thread, and a loop that drives the runtime by turns takes the token if it
+//! parks itself: use [`sync::mpsc`](crate::sync::mpsc) there. A wake-up of a single `std::thread::park` on a green thread is still
+//! lost at times, for a reason that is not known yet; do not build on it. If nobody is left that
 //! could go on, because all other OS threads of the process wait for each other, that is a deadlock, and reported.
 //!
 //! The locks of pthreads belong to the thread that has them: libc would let one green thread lock a recursive mutex that another
