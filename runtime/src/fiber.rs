@@ -74,7 +74,7 @@ impl Fiber {
         }
     }
 
-    /// [`Fiber::resume`] for an owner that has noted the limits and puts them back itself.
+    /// [`Fiber::resume`] for an owner that sees to the limits itself.
     ///
     /// # Safety
     ///
@@ -162,7 +162,7 @@ impl Suspender {
         limits::replace(limits);
     }
 
-    /// [`Suspender::suspend`] for an owner that has noted the limits and puts them back itself.
+    /// [`Suspender::suspend`] for an owner that sees to the limits itself.
     ///
     /// # Safety
     ///

@@ -2,7 +2,8 @@
 //!
 //! Owns one word for each OS thread, the innermost frame of the stack that runs now. A frame lives on the stack of the
 //! function that set it and is linked to the one around it; since functions nest, so do frames. A fiber takes its word
-//! with it when it is switched out ([`crate::fiber`] saves and restores it), so a deadline never ends somebody else's wait.
+//! with it when it is switched out ([`crate::fiber`] saves and restores it), so a deadline never ends somebody else's wait. Of
+//! greenlets that switch in the quick way each keeps the word in its own [`Origin`] ([`crate::running`] says when).
 //!
 //! A generator or greenlet is also bound by what encloses its driver or parent *now*: its outermost frame is a link to the
 //! [`Origin`] where those keep their own innermost frame while they are switched out.

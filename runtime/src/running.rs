@@ -1,7 +1,7 @@
 //! What a switch must know about the code that runs on this OS thread, side by side.
 //!
 //! A switch between greenlets waits for its data to come from memory, from one pointer to the next, up to the new stack
-//! pointer. So the words that begin that way share one cache line and one address. Two of them belong to
+//! pointer. So the words that begin that way share one cache line and one address. The first two belong to
 //! [`crate::limits`] and [`crate::entry`], which say what they mean. The others are this module's: they name the family of
 //! greenlets that is *open*, which means that it was found free to switch, with nobody to be told, and that nothing has
 //! happened since that could change that: whatever does, [`shut`]s it.
