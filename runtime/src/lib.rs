@@ -63,8 +63,9 @@
 //!   the callback lets another green thread enter in between. Such a library sees the wrong innermost entry. Wrap the
 //!   callback so that it does not wait.
 //! - *`std::thread::park`* and what is built on it (std's `mpsc`, `std::thread::scope`) block the OS thread; with `patch::Group::Futex`
-//!   one green thread of each OS thread at a time can wait so, and even there a wake-up is lost at times, which is not understood
-//!   yet: use [`thread::park`], [`sync::mpsc`] and [`thread::scope`] of this crate.
+//!   one green thread of each OS thread at a time can wait so, for what an OS thread does; a second one ends the process with a report.
+//!   std's channels never wake a receiver for a sender of the same OS thread. Use [`thread::park`], [`sync::mpsc`] and [`thread::scope`]
+//!   of this crate.
 //! - *A wait in a panic hook* blocks the OS thread.
 //! - *`panic = "abort"`* does not compile: a kill unwinds.
 //! - *[`std::process::exit`] on a green thread, or inside of a `greenlet::scope`*, unwinds nobody, and runs the destructors of the OS

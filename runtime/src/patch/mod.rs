@@ -86,12 +86,14 @@
 //! green threads and OS threads in turns, within each kind to the one that came first.
 //!
 //! `std::thread::park` waits the same way, but its token belongs to the OS thread. One green thread of an OS thread can park so
-//! (and with it use std's `mpsc`, or `std::thread::scope` for OS threads). When a second one does so at the same time
-//! the process ends with a report that shows both stacks: an unpark would not say whom of the two it is for. Besides, std's channels
-//! do not wake a receiver for a sender of the same OS thread, and a loop that drives the runtime by turns takes the token if it
-//! parks itself: use [`sync::mpsc`](crate::sync::mpsc) there. A wake-up of a single `std::thread::park` on a green thread is still
-//! lost at times, for a reason that is not known yet; do not build on it. If nobody is left that
-//! could go on, because all other OS threads of the process wait for each other, that is a deadlock, and reported.
+//! (and with it use std's `mpsc`, or `std::thread::scope` for OS threads), and may be woken for no reason, as std says. When a second one
+//! does so at the same time the process ends with a report that shows both stacks: an unpark would not say whom of the two it is for.
+//!
+//! std's channels do not wake a receiver, or a sender that waits for room, on behalf of its own OS thread: use
+//! [`sync::mpsc`](crate::sync::mpsc) between green threads. Who waits in vain so is reported: if nobody is left that
+//! could go on, because all other OS threads of the process wait for each other, that is a deadlock; and while green threads wait for
+//! descriptors or timers, [`std_park_limit`] bounds the wait. A green thread that sends to such a channel in a loop, for ever and
+//! without a wait, keeps its OS thread, as any other that never waits.
 //!
 //! The locks of pthreads belong to the thread that has them: libc would let one green thread lock a recursive mutex that another
 //! one of the same OS thread has, and each unlock it. The shims tell them apart. A mutex that *another OS thread* has locked blocks the OS
@@ -146,6 +148,7 @@ mod transfer;
 mod wait;
 
 pub use self::report::{Report, Shim, report};
+pub use self::std_park::std_park_limit;
 pub use self::symbols::{Symbol, symbols};
 
 use core::sync::atomic::{AtomicU32, Ordering};

@@ -38,7 +38,9 @@ impl Runtime {
         let mut reported = false;
         while !is_over() {
             if reported || !is_stuck() {
-                let ran = self.worker.turn(None);
+                let token = self.worker.std_token();
+                let ran = self.worker.turn_at_most(None, token.patience());
+                token.ask();
                 // One that has run and parked again may have left another state behind.
                 reported = reported && !ran && is_stuck();
                 continue;

@@ -9,7 +9,14 @@
 //! another one which calls `std::thread::park` comes to wait for the word, too, and is noticed: with `PARKED` it would count the
 //! word down to a value that std knows nothing of, and spin for ever. The price is that an unpark meanwhile leaves
 //! `NOTIFIED` and wakes nobody; so the worker looks at the word in each turn and before it sleeps.
+//!
+//! # Who else takes it
+//!
+//! Code that drives the runtime by turns may park its OS thread in between, and so take a token that was meant for the green
+//! thread. Nothing shows that. A park may end for no reason, so the green thread is woken when that code comes back, and
+//! looks for itself.
 
+use crate::clock::Instant;
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -22,7 +29,8 @@ pub(crate) const NOTIFIED: u32 = 1;
 /// Somebody waits, and is to be woken.
 pub(crate) const PARKED: u32 = u32::MAX;
 
-/// How often a word is looked at that nobody watches, since a foreign loop has the OS thread.
+/// How often a word is looked at that nobody watches, since a foreign loop has the OS thread; and how often, at most, whoever waits
+/// is woken since that loop may have taken the token.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// Wakes whoever waits for the word.
@@ -34,11 +42,23 @@ pub(crate) struct StdToken {
     /// Null while nobody waits.
     word: Cell<*const AtomicU32>,
     wake_all: Cell<WakeAll>,
+    /// When whoever waits is to look around the next time; `None` for never.
+    look_around: Cell<Option<Instant>>,
+    /// Whoever waits was woken to look around.
+    asked: Cell<bool>,
+    /// When a foreign loop last came back while somebody waited; `None` if it has not.
+    returned: Cell<Option<Instant>>,
 }
 
 impl StdToken {
     pub(super) fn new() -> StdToken {
-        StdToken { word: Cell::new(ptr::null()), wake_all: Cell::new(|_| {}) }
+        StdToken {
+            word: Cell::new(ptr::null()),
+            wake_all: Cell::new(|_| {}),
+            look_around: Cell::new(None),
+            asked: Cell::new(false),
+            returned: Cell::new(None),
+        }
     }
 
     fn word(&self) -> Option<&AtomicU32> {
@@ -71,6 +91,48 @@ impl StdToken {
     /// The one that has waited goes on.
     pub(crate) fn leave(&self) {
         self.word.set(ptr::null());
+        self.look_around.set(None);
+        self.asked.set(false);
+    }
+
+    /// The one that waits is to be woken after this time, if it still waits then, to look around.
+    pub(crate) fn look_around_after(&self, time: Duration) {
+        self.asked.set(false);
+        self.look_around.set(Instant::of_machine().checked_add(time));
+    }
+
+    /// Whether the one that waits was woken to look around.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.get()
+    }
+
+    /// How long it is until the one that waits is to look around; `None` for ever.
+    #[inline]
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let at = self.look_around.get()?;
+        Some(at.saturating_duration_since(Instant::of_machine()))
+    }
+
+    /// Wakes the one that waits if it is to look around now.
+    #[inline]
+    pub(super) fn ask(&self) {
+        if self.patience().is_some_and(|left| left.is_zero())
+            && let Some(word) = self.word()
+        {
+            self.look_around.set(None);
+            self.asked.set(true);
+            (self.wake_all.get())(word);
+        }
+    }
+
+    /// A foreign loop, which may have taken the token, has come back.
+    pub(super) fn foreign_loop_returns(&self) {
+        let Some(word) = self.word() else { return };
+        let now = Instant::of_machine();
+        if self.returned.get().is_none_or(|last| now.saturating_duration_since(last) >= LOOK) {
+            self.returned.set(Some(now));
+            (self.wake_all.get())(word);
+        }
     }
 
     /// Wakes the one that waits if the token has come.

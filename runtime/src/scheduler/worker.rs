@@ -149,7 +149,7 @@ impl Worker {
     }
 
     /// The token of `std::thread::park` of the worker's OS thread.
-    #[cfg(feature = "patch")]
+    #[inline]
     pub(crate) fn std_token(&self) -> &StdToken {
         &self.std_token
     }

@@ -22,52 +22,60 @@ pub(crate) fn threads() -> Option<usize> {
 
 /// The OS threads of the process that can still do anything: all but those that wait, without a time limit, for another thread of
 /// the process to wake them. `None` if `/proc` does not tell.
-///
-/// As long as signals are caught that are no faults nobody counts as waiting, since a handler may wake them.
 pub(crate) fn able_threads() -> Option<usize> {
-    let waiting = waiting_for_others();
+    let before = Sleepers::now();
     // Counted in between: one that waits at both looks starts nobody that is not counted.
     let all = threads()?;
-    // Each was seen to wait at some instant; if they waited at the second look as at the first, all did in between.
-    let still = waiting_for_others();
-    let waiting = if waiting == still { waiting.map_or(0, |waiting| waiting.len()) } else { 0 };
-    Some(all - waiting.min(all))
+    let still = if before == Sleepers::now() { before.map_or(0, |sleepers| sleepers.len()) } else { 0 };
+    Some(all - still.min(all))
 }
 
-/// The OS threads that wait for a futex of this process for ever: each with what the kernel says of that, and how often it has
-/// waited.
-fn waiting_for_others() -> Option<Vec<(OsString, String, String)>> {
-    /// The faults: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
-    const FAULTS: u64 = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 30;
-    let field = |status: &str, name: &str| {
-        status.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
-    };
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let caught = u64::from_str_radix(&field(&status, "SigCgt:")?, 16).ok()?;
-    // Those that libc keeps for itself, too.
-    if caught & !FAULTS & !(1 << 31 | 1 << 32) != 0 {
-        return None;
-    }
-    let mut waiting = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/task").ok()? {
-        let entry = entry.ok()?;
-        let Ok(call) = std::fs::read_to_string(entry.path().join("syscall")) else { continue };
-        // The number, the address, the operation, the value, the time.
-        let mut words = call.split_whitespace();
-        let number = words.next().and_then(|word| word.parse().ok());
-        let arguments: Vec<_> =
-            words.map_while(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()).collect();
-        let [_, operation, _, 0, ..] = arguments[..] else { continue };
-        let operation = operation as libc::c_int;
-        let waits = matches!(operation & libc::FUTEX_CMD_MASK, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET);
-        if number != Some(libc::SYS_futex) || !waits || operation & libc::FUTEX_PRIVATE_FLAG == 0 {
-            continue;
+/// The OS threads that wait for a futex of this process, without a time limit: each with what the kernel says of that, and how
+/// often it has waited. If they are the same at two looks, all have waited from the one to the other.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Sleepers(Vec<(OsString, String, String)>);
+
+impl Sleepers {
+    /// `None` if `/proc` does not tell; and as long as signals are caught that are no faults, since a handler may wake anybody.
+    pub(crate) fn now() -> Option<Sleepers> {
+        /// The faults: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
+        const FAULTS: u64 = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 30;
+        let field = |status: &str, name: &str| {
+            status.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+        };
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let caught = u64::from_str_radix(&field(&status, "SigCgt:")?, 16).ok()?;
+        // Those that libc keeps for itself, too.
+        if caught & !FAULTS & !(1 << 31 | 1 << 32) != 0 {
+            return None;
         }
-        let Ok(status) = std::fs::read_to_string(entry.path().join("status")) else { continue };
-        let Some(count) = field(&status, "voluntary_ctxt_switches:") else { continue };
-        waiting.push((entry.file_name(), call, count));
+        let mut waiting = Vec::new();
+        for entry in std::fs::read_dir("/proc/self/task").ok()? {
+            let entry = entry.ok()?;
+            let Ok(call) = std::fs::read_to_string(entry.path().join("syscall")) else { continue };
+            // The number, the address, the operation, the value, the time.
+            let mut words = call.split_whitespace();
+            let number = words.next().and_then(|word| word.parse().ok());
+            let arguments: Vec<_> =
+                words.map_while(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()).collect();
+            let [_, operation, _, 0, ..] = arguments[..] else { continue };
+            let operation = operation as libc::c_int;
+            let waits =
+                matches!(operation & libc::FUTEX_CMD_MASK, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET);
+            if number != Some(libc::SYS_futex) || !waits || operation & libc::FUTEX_PRIVATE_FLAG == 0 {
+                continue;
+            }
+            let Ok(status) = std::fs::read_to_string(entry.path().join("status")) else { continue };
+            let Some(count) = field(&status, "voluntary_ctxt_switches:") else { continue };
+            waiting.push((entry.file_name(), call, count));
+        }
+        Some(Sleepers(waiting))
     }
-    Some(waiting)
+
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// What becomes of a request for a descriptor that stands for a child.

@@ -42,6 +42,7 @@ impl Worker {
         if !self.only {
             self.crew.first_returns();
         }
+        self.std_token.foreign_loop_returns();
         // Whoever drives may be waiting for green threads that borrow from it.
         AbortOnUnwind::run(|| panic_count::lend(|| turns(self)));
         !self.leave_to_foreign_loop()

@@ -5,10 +5,17 @@
 //! unpark does not say for whom it is, and each would take what was meant for the other. So that is reported, with both
 //! stacks, and ends the process: the wait has no way to fail, and going on would be a wait for ever, now or some day.
 //!
+//! One that nobody will wake is reported, too. std's channels pass over a receiver whose OS thread is the sender's, so a receiver
+//! among the senders' neighbours waits for ever, and the message lies there. If nobody can run any more, that is a deadlock, and
+//! found as such. While others still wait for a socket, say, it cannot be told from a long wait; but where all other OS threads of the process have
+//! slept all the time, there is nobody who could send. So such a wait is bounded, by a [limit](std_park_limit).
+//!
 //! # Which futex it is
 //!
 //! A word that holds `u32::MAX` may be anything; std's reader-writer lock has such a state. So when a green thread first waits
 //! with that value, the OS thread's token is given and taken in a way that has std name its address.
+
+mod report;
 
 use super::addresses::{self, Key, Outcome, What};
 use super::deadline::Deadline;
@@ -18,14 +25,14 @@ use crate::limits;
 use crate::park::Reason;
 use crate::scheduler::Worker;
 use crate::scheduler::std_token::{EMPTY, NOTIFIED, PARKED};
-use crate::sys::raw;
-use crate::task::Task;
+use crate::sys::process::{Sleepers, threads};
 use core::cell::{Cell, RefCell};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use libc::c_int;
-use std::backtrace::Backtrace;
-use std::sync::Arc;
+
+/// Half of the [limit](std_park_limit), in nanoseconds; `u64::MAX` for none. Relaxed: it says nothing about other memory.
+static HALF_LIMIT: AtomicU64 = AtomicU64::new(5_000_000_000);
 
 thread_local! {
     /// Where this OS thread's token is; 0 while that is unknown.
@@ -91,6 +98,64 @@ fn learn() {
     });
 }
 
+/// Sets how long a green thread may wait in `std::thread::park` while all other OS threads of the process sleep until somebody
+/// else wakes them; ten seconds unless set, `None` for as long as it takes. Then the process ends with a report.
+///
+/// A receiver of one of std's channels waits so, and std's channels never wake one whose OS thread is the sender's: with all
+/// other OS threads asleep nobody is left who could send to it. Set another limit if a green thread is to wait for what
+/// sleeping OS threads will send once they are given work. It counts in runtimes with one worker that [`run`](crate::run) drives;
+/// parks that have a time limit of their own may take that long.
+///
+/// Never waits, and may be called anywhere; waits that have begun keep the limit that was set then.
+///
+/// ```
+/// use std::time::Duration;
+/// osier::patch::std_park_limit(Some(Duration::from_secs(60)));
+/// ```
+pub fn std_park_limit(limit: Option<Duration>) {
+    let half = limit.and_then(|limit| u64::try_from((limit / 2).as_nanos()).ok()).unwrap_or(u64::MAX);
+    HALF_LIMIT.store(half, Ordering::Relaxed);
+}
+
+/// Half of the limit; `None` if there is none.
+fn half_limit() -> Option<Duration> {
+    Some(HALF_LIMIT.load(Ordering::Relaxed)).filter(|half| *half != u64::MAX).map(Duration::from_nanos)
+}
+
+/// A wait, as one that somebody must be there to end.
+struct Vigil {
+    /// How often it is looked whether there is anybody.
+    every: Duration,
+    /// The other OS threads that slept at the last look.
+    slept: Option<Sleepers>,
+}
+
+impl Vigil {
+    /// Of a wait without a time limit, if it has another one.
+    fn begin(worker: &Worker, deadline: &Deadline) -> Option<Vigil> {
+        let every = half_limit().filter(|_| deadline.left(worker).is_none())?;
+        worker.std_token().look_around_after(every);
+        Some(Vigil { every, slept: None })
+    }
+
+    /// Looks around; whether all other OS threads have slept since the last look, so that nobody could have ended the wait.
+    fn is_in_vain(&mut self, worker: &Worker) -> bool {
+        inside::run(|| {
+            let slept = Sleepers::now();
+            let pool = worker.remote().offload.idle_threads();
+            // Counted last: those that slept have started nobody.
+            let others = threads().and_then(|all| all.checked_sub(1 + pool?));
+            let in_vain =
+                slept.is_some() && slept == self.slept && others == slept.as_ref().map(Sleepers::len);
+            self.slept = slept;
+            if !in_vain {
+                worker.std_token().look_around_after(self.every);
+            }
+            in_vain
+        })
+    }
+}
+
 /// Waits for the token. Gives 0 or an error's number.
 pub(super) fn wait(worker: &Worker, word: &AtomicU32, deadline: &Deadline) -> c_int {
     let token = worker.std_token();
@@ -99,7 +164,7 @@ pub(super) fn wait(worker: &Worker, word: &AtomicU32, deadline: &Deadline) -> c_
         // Whoever else comes here must find it so, as the invariant says.
         let _ = word.compare_exchange(PARKED, EMPTY, Ordering::Acquire, Ordering::Relaxed);
         if addresses::is_awaited(key) {
-            report_second(worker, key);
+            report::second(worker, key);
         }
         // The one before was woken, and has not run since: its wait is over.
         let _ = limits::with_shield(|| worker.yield_now());
@@ -108,10 +173,16 @@ pub(super) fn wait(worker: &Worker, word: &AtomicU32, deadline: &Deadline) -> c_
     if !unsafe { token.watch(word, wake_all) } {
         return 0;
     }
+    let mut vigil = Vigil::begin(worker, deadline);
     let code = loop {
         let stop = deadline.next_stop(worker, None);
         let must_wait = || word.load(Ordering::SeqCst) == EMPTY;
         match addresses::wait(worker, key, u32::MAX, Reason::StdToken, stop, must_wait) {
+            Outcome::Chosen if token.is_asked() && SECOND.with_borrow(Option::is_none) => {
+                if vigil.as_mut().is_some_and(|vigil| vigil.is_in_vain(worker)) && must_wait() {
+                    report::in_vain(worker);
+                }
+            }
             Outcome::Needless | Outcome::Chosen => break 0,
             Outcome::Deadline if deadline.has_passed(stop) => break libc::ETIMEDOUT,
             Outcome::Deadline => {}
@@ -119,7 +190,7 @@ pub(super) fn wait(worker: &Worker, word: &AtomicU32, deadline: &Deadline) -> c_
     };
     let second = SECOND.take();
     if let Some(second) = second {
-        report_first(worker, second);
+        report::first(worker, &second);
     }
     token.leave();
     if code == 0 {
@@ -129,52 +200,8 @@ pub(super) fn wait(worker: &Worker, word: &AtomicU32, deadline: &Deadline) -> c_
     code
 }
 
+/// Wakes the one that waits.
 fn wake_all(word: &AtomicU32) {
     let key = Key { address: word.as_ptr() as usize, what: What::StdToken };
     addresses::wake(key, usize::MAX, u32::MAX);
-}
-
-/// Has the one that waits already report itself and this one.
-#[cold]
-fn report_second(worker: &Worker, key: Key) -> ! {
-    let stack = describe(&worker.current_task());
-    SECOND.replace(Some(stack));
-    addresses::wake(key, usize::MAX, u32::MAX);
-    loop {
-        let _ = limits::with_shield(|| worker.park(Reason::StdToken, None));
-    }
-}
-
-#[cold]
-fn report_first(worker: &Worker, second: String) -> ! {
-    let first = describe(&worker.current_task());
-    let text = format!(
-        "\nosier: two green threads of one OS thread wait in `std::thread::park`, and an OS thread has one token for it: \
-         whom an unpark is for cannot be told. Use `osier::thread::park`, `osier::sync::mpsc` and `osier::thread::scope` \
-         instead of std's, or an OS thread for each.\n{second}{first}"
-    );
-    inside::run(|| write_error(text.as_bytes()));
-    std::process::abort();
-}
-
-/// The name and the stack of the green thread that runs.
-fn describe(task: &Arc<Task>) -> String {
-    let name = task.attributes.name.as_deref().unwrap_or("<unnamed>").to_owned();
-    let id = task.id;
-    inside::run(|| {
-        let stack = Backtrace::force_capture();
-        // To look up the names of functions takes more stack than a green thread may have.
-        let told = std::thread::spawn(move || format!("green thread '{name}' ({id}):\n{stack}\n"));
-        told.join().unwrap_or_default()
-    })
-}
-
-fn write_error(mut text: &[u8]) {
-    while !text.is_empty() {
-        // SAFETY: valid for a read of its length.
-        match unsafe { raw::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) } {
-            Ok(written @ 1..) => text = &text[written..],
-            _ => return,
-        }
-    }
 }

@@ -1,0 +1,75 @@
+//! What is said when a `std::thread::park` cannot end well; it ends the process.
+
+use super::{SECOND, half_limit};
+use crate::inside;
+use crate::limits;
+use crate::park::Reason;
+use crate::patch::addresses::{self, Key};
+use crate::scheduler::Worker;
+use crate::sys::raw;
+use crate::task::Task;
+use std::backtrace::Backtrace;
+use std::sync::Arc;
+
+/// Has the one that waits already report itself and this one.
+#[cold]
+pub(super) fn second(worker: &Worker, key: Key) -> ! {
+    let stack = describe(&worker.current_task());
+    SECOND.replace(Some(stack));
+    addresses::wake(key, usize::MAX, u32::MAX);
+    loop {
+        let _ = limits::with_shield(|| worker.park(Reason::StdToken, None));
+    }
+}
+
+/// Reports two that wait at once: this one, and `second`, which has described itself.
+#[cold]
+pub(super) fn first(worker: &Worker, second: &str) -> ! {
+    let first = describe(&worker.current_task());
+    end(&format!(
+        "two green threads of one OS thread wait in `std::thread::park`, and an OS thread has one token for it: \
+         whom an unpark is for cannot be told. {INSTEAD}\n{second}{first}"
+    ))
+}
+
+/// Reports this one, which nobody will wake.
+#[cold]
+pub(super) fn in_vain(worker: &Worker) -> ! {
+    let stack = describe(&worker.current_task());
+    let limit = half_limit().unwrap_or_default() * 2;
+    end(&format!(
+        "a green thread has waited in `std::thread::park` for {limit:?}, while all other OS threads of the process slept: \
+         nobody is left that could wake it. std's channels do not, if the sender's OS thread is the receiver's own. \
+         {INSTEAD} If it is to wait longer, `osier::patch::std_park_limit` says so.\n{stack}"
+    ))
+}
+
+const INSTEAD: &str = "Use `osier::thread::park`, `osier::sync::mpsc` and `osier::thread::scope` instead of std's, or an OS \
+                       thread for each.";
+
+/// The name and the stack of the green thread that runs.
+fn describe(task: &Arc<Task>) -> String {
+    let name = task.display_name().into_owned();
+    let id = task.id;
+    inside::run(|| {
+        let stack = Backtrace::force_capture();
+        // To look up the names of functions takes more stack than a green thread may have.
+        let told = std::thread::spawn(move || format!("green thread '{name}' ({id}):\n{stack}\n"));
+        told.join().unwrap_or_default()
+    })
+}
+
+fn end(text: &str) -> ! {
+    inside::run(|| write_error(format!("\nosier: {text}").as_bytes()));
+    std::process::abort();
+}
+
+fn write_error(mut text: &[u8]) {
+    while !text.is_empty() {
+        // SAFETY: valid for a read of its length.
+        match unsafe { raw::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) } {
+            Ok(written @ 1..) => text = &text[written..],
+            _ => return,
+        }
+    }
+}
