@@ -128,6 +128,12 @@ impl Reason<'_> {
         matches!(self, Reason::Futex(_) | Reason::StdToken | Reason::Pthread(..))
     }
 
+    /// Whether code of ours or of a lock's waits, which looks again when it is woken for no reason. Others may hand that on to their
+    /// callers.
+    pub(crate) fn looks_again(self) -> bool {
+        !self.is_external() && !matches!(self, Reason::Park | Reason::Condvar(_))
+    }
+
     /// The id of the one green thread that can end this wait; `None` if that is not known.
     pub(crate) fn waits_for(self) -> Option<u64> {
         match self {

@@ -2,12 +2,12 @@
 //! in a process of its own.
 
 use std::process::{Command, Output};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
 
 /// Its name, what its process does, and what must have become of that.
 type Case = (&'static str, fn(), fn(&Output, &str));
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     ("a_lock_held_by_one_that_joins_its_waiter", held_by_one_that_joins, |output, report| {
         assert!(output.status.success(), "{report}");
     }),
@@ -16,10 +16,19 @@ const CASES: [Case; 3] = [
         assert!(report.contains("deadlock: no green thread can run"), "{report}");
         assert!(report.contains("green thread 'greedy'"), "{report}");
         assert!(report.contains("waits for the futex at"), "{report}");
+        assert!(report.contains("taken_twice"), "the stack is missing: {report}");
+    }),
+    ("two_locks_in_opposite_order_on_two_workers", opposite_order, |output, report| {
+        assert!(!output.status.success(), "{report}");
+        // Each function stands on the stack of one of the two.
+        for part in ["green thread 'baker'", "green thread 'miller'", "first_flour", "first_bread"] {
+            assert!(report.contains(part), "{part} is missing: {report}");
+        }
     }),
     ("nobody_will_notify", nobody_will_notify, |output, report| {
         assert!(!output.status.success(), "{report}");
         assert!(report.contains("a kill does not end a wait for a lock of std or C"), "{report}");
+        assert!(report.contains("nobody_will_notify"), "the stack is missing: {report}");
     }),
 ];
 
@@ -49,16 +58,29 @@ fn held_by_one_that_joins() {
             let held = mutex.lock().unwrap();
             let theirs = mutex.clone();
             let hungry = osier::thread::Builder::new().name("hungry".into());
-            let hungry = hungry.spawn(move || drop(theirs.lock())).unwrap();
-            let _ = hungry.join();
+            let hungry = hungry.spawn(move || wait_for_the_lock(&theirs)).unwrap();
+            let _ = join_with_the_lock(hungry);
             drop(held);
         })
         .unwrap_err();
     let text = deadlock.to_string();
     assert!(text.contains("green thread 'hungry'"), "{text}");
     assert!(text.contains("waits for the futex at"), "{text}");
+    for function in ["wait_for_the_lock", "join_with_the_lock"] {
+        assert!(text.contains(function), "the stack of {function} is missing: {text}");
+    }
     // The one that joined has been unwound, which gave the lock to the other.
     assert_eq!(runtime.run(|| 42), 42);
+}
+
+#[inline(never)]
+fn wait_for_the_lock(mutex: &Mutex<()>) {
+    drop(mutex.lock());
+}
+
+#[inline(never)]
+fn join_with_the_lock(thread: osier::thread::JoinHandle<()>) -> bool {
+    thread.join().is_err()
 }
 
 fn taken_twice() {
@@ -70,6 +92,38 @@ fn taken_twice() {
             let _second = mutex.lock().unwrap();
         });
         taken.unwrap().join().unwrap();
+    });
+}
+
+fn opposite_order() {
+    struct Mill {
+        bread: Mutex<()>,
+        flour: Mutex<()>,
+        both: Barrier,
+    }
+    #[inline(never)]
+    fn first_bread(mill: &Mill) {
+        let bread = mill.bread.lock().unwrap();
+        mill.both.wait();
+        drop((mill.flour.lock(), bread));
+    }
+    #[inline(never)]
+    fn first_flour(mill: &Mill) {
+        let flour = mill.flour.lock().unwrap();
+        mill.both.wait();
+        drop((mill.bread.lock(), flour));
+    }
+    let runtime = osier::Builder::new().workers(2).build().unwrap();
+    runtime.run(|| {
+        let mill = Mill { bread: Mutex::new(()), flour: Mutex::new(()), both: Barrier::new(2) };
+        let (mill, spawn) = (Arc::new(mill), |name: &str, worker, body: fn(&Mill), mill: Arc<Mill>| {
+            let builder = osier::thread::Builder::new().name(name.into()).worker(worker);
+            builder.spawn(move || body(&mill)).unwrap()
+        });
+        let baker = spawn("baker", 0, first_bread, mill.clone());
+        let miller = spawn("miller", 1, first_flour, mill);
+        baker.join().unwrap();
+        miller.join().unwrap();
     });
 }
 

@@ -5,7 +5,7 @@ use crate::task::{DEFAULT_NAME, Task, ThreadId};
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// One green thread that waits, and for what.
 #[derive(Clone, Debug)]
@@ -17,17 +17,24 @@ pub struct Waiting {
     pub name: Option<String>,
     /// What it waits for, in words.
     pub reason: String,
+    /// Where it waits: its stack, as a backtrace. `None` unless this is the report of a deadlock in which somebody waits for a lock
+    /// of std or C through `osier::patch`, whose holders are not known.
+    pub stack: Option<String>,
     /// The id of the one green thread that can end its wait; `None` if that is not known.
     waits_for: Option<u64>,
     /// Whether it waits in a shim that no kill ends.
     pub(super) in_shim: bool,
+    /// Whether to wake it for no reason shows to nobody.
+    pub(super) looks_again: bool,
+    pub(super) task: Weak<Task>,
 }
 
 impl Waiting {
     /// One that is parked.
     pub(super) fn parked(task: &Arc<Task>, reason: Reason<'_>) -> Waiting {
         let (waits_for, in_shim) = (reason.waits_for(), reason.is_in_shim());
-        Waiting { waits_for, in_shim, ..Waiting::of(task, reason.to_string()) }
+        let looks_again = reason.looks_again();
+        Waiting { waits_for, in_shim, looks_again, ..Waiting::of(task, reason.to_string()) }
     }
 
     /// One that could run.
@@ -37,7 +44,16 @@ impl Waiting {
 
     fn of(task: &Arc<Task>, reason: String) -> Waiting {
         let name = task.attributes.name.as_deref().map(String::from);
-        Waiting { id: ThreadId::of(task), name, reason, waits_for: None, in_shim: false }
+        Waiting {
+            id: ThreadId::of(task),
+            name,
+            reason,
+            stack: None,
+            waits_for: None,
+            in_shim: false,
+            looks_again: false,
+            task: Arc::downgrade(task),
+        }
     }
 }
 
@@ -53,7 +69,8 @@ impl fmt::Display for Waiting {
 
 /// Nobody can run any more: every green thread waits for another one.
 ///
-/// Its `Display` lists who waits for what, and the circle if there is one.
+/// Its `Display` lists who waits for what, and the circle if there is one; and if somebody waits for a lock of std or C,
+/// through a shim, the stacks of those that wait, of sixteen at most.
 #[derive(Clone, Debug)]
 pub struct Deadlock {
     waiting: Vec<Waiting>,
@@ -77,6 +94,10 @@ impl Deadlock {
         &self.waiting
     }
 
+    pub(super) fn waiting_mut(&mut self) -> &mut [Waiting] {
+        &mut self.waiting
+    }
+
     /// Those that wait for each other in a circle, in order: each for the next, the last for the first. Empty if it is not a
     /// circle of joins and of locks that stops the program.
     pub fn circle(&self) -> impl Iterator<Item = &Waiting> {
@@ -96,6 +117,9 @@ impl fmt::Display for Deadlock {
                 write!(f, " {} →", waiting.id.number())?;
             }
             write!(f, " {}", self.waiting[self.circle[0]].id.number())?;
+        }
+        for stack in self.waiting.iter().filter_map(|waiting| waiting.stack.as_ref()) {
+            write!(f, "\n{}", stack.trim_end())?;
         }
         Ok(())
     }

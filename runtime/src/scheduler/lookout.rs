@@ -8,6 +8,8 @@
 use super::crew::Report;
 use super::deadlock::{Deadlock, Waiting};
 use super::runtime::Runtime;
+use super::stacks::Question;
+use super::unpark;
 use crate::clock::Instant;
 use crate::sys;
 use core::time::Duration;
@@ -22,6 +24,10 @@ const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 /// How long the workers have to report who is left at the end.
 const REPORTS: Duration = Duration::from_millis(100);
+
+/// How long those that wait have to say where, for a report, and how many of them are asked.
+const STACKS: Duration = Duration::from_secs(1);
+const MOST_STACKS: usize = 16;
 
 /// How long those that were too late may wait for the end, before they are killed with the others: somebody may wait for them.
 const LATECOMERS: Duration = Duration::from_millis(50);
@@ -112,7 +118,7 @@ impl Runtime {
 
     /// What to think of it that only these are there. `still`: whether that is still so, as it was when they were listed.
     fn judge(&self, waiters: Vec<Waiting>, still: impl Fn() -> bool) -> Verdict {
-        let deadlock = Deadlock::of(waiters);
+        let mut deadlock = Deadlock::of(waiters);
         // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
         let idle = || self.worker.remote().offload.idle_threads();
         let Some(pool) = idle() else { return Verdict::Unknown };
@@ -126,6 +132,7 @@ impl Runtime {
             return Verdict::Unknown;
         }
         if alone || deadlock.circle().next().is_some() {
+            self.add_stacks(&mut deadlock);
             self.kill_all();
             return Verdict::Deadlock(deadlock);
         }
@@ -141,6 +148,27 @@ impl Runtime {
         let ours = Some(self.crew().workers() + pool);
         sys::process::threads() == ours
             || waiting.iter().any(|waiting| waiting.in_shim) && sys::process::able_threads() == ours
+    }
+
+    /// Has those that wait say where, if any does in a shim: for locks of std and C nobody knows who has them.
+    fn add_stacks(&self, deadlock: &mut Deadlock) {
+        if !deadlock.waiting().iter().any(|waiting| waiting.in_shim) {
+            return;
+        }
+        let willing = deadlock.waiting_mut().iter_mut().filter(|waiting| waiting.looks_again);
+        let asked = willing.filter_map(|waiting| Some((waiting.task.upgrade()?, waiting)));
+        let mut asked: Vec<_> = asked.take(MOST_STACKS).collect();
+        let tasks: Vec<_> = asked.iter().map(|(task, _)| task.clone()).collect();
+        let question = Question::to(&tasks);
+        tasks.iter().for_each(unpark);
+        let started = Instant::of_machine();
+        while !question.is_answered() && Instant::of_machine().saturating_duration_since(started) < STACKS {
+            // Other workers do not say when one of theirs has answered.
+            self.worker.turn_at_most(None, Some(STACKS / 100));
+        }
+        for (task, waiting) in &mut asked {
+            waiting.stack = question.answer_of(task.id);
+        }
     }
 
     fn kill_all(&self) {
@@ -213,7 +241,8 @@ impl Runtime {
         let Some(pool) = worker.remote().offload.idle_threads() else { return };
         let alone = self.is_alone(pool, &waiting);
         if alone && worker.has_heard_nothing() && crew.still_as_reported(&reports) {
-            let deadlock = Deadlock::of(waiting);
+            let mut deadlock = Deadlock::of(waiting);
+            self.add_stacks(&mut deadlock);
             let text = format!(
                 "\nosier: {deadlock}\nThe entry is to end, but a kill does not end a wait for a lock of std or C.\n"
             );

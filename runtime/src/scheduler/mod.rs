@@ -16,6 +16,7 @@ mod remote;
 mod roll_call;
 mod run_queue;
 mod runtime;
+pub(crate) mod stacks;
 #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "shims alone wait for it"))]
 pub(crate) mod std_token;
 mod tally;

@@ -11,6 +11,7 @@ use super::crew::{Crew, Report};
 use super::deadlock::Waiting;
 use super::remote::{Offered, Remote, abandon};
 use super::run_queue::{Green, RunQueue, Stage};
+use super::stacks;
 use super::std_token::StdToken;
 use crate::clock::{Clock, Instant};
 use crate::entry;
@@ -347,6 +348,7 @@ impl Worker {
             // not returned.
             entry::apart(|| unsafe { suspender.suspend() });
         });
+        stacks::answer_if_asked(self);
         let home = self.current().expect("resumed as the current one").home(self);
         match home.ended.get() {
             Ended::Unparked => Ok(Wake::Unparked),

@@ -6,10 +6,8 @@ use crate::limits;
 use crate::park::Reason;
 use crate::patch::addresses::{self, Key};
 use crate::scheduler::Worker;
+use crate::scheduler::stacks::describe;
 use crate::sys::raw;
-use crate::task::Task;
-use std::backtrace::Backtrace;
-use std::sync::Arc;
 
 /// Has the one that waits already report itself and this one.
 #[cold]
@@ -46,18 +44,6 @@ pub(super) fn in_vain(worker: &Worker) -> ! {
 
 const INSTEAD: &str = "Use `osier::thread::park`, `osier::sync::mpsc` and `osier::thread::scope` instead of std's, or an OS \
                        thread for each.";
-
-/// The name and the stack of the green thread that runs.
-fn describe(task: &Arc<Task>) -> String {
-    let name = task.display_name().into_owned();
-    let id = task.id;
-    inside::run(|| {
-        let stack = Backtrace::force_capture();
-        // To look up the names of functions takes more stack than a green thread may have.
-        let told = std::thread::spawn(move || format!("green thread '{name}' ({id}):\n{stack}\n"));
-        told.join().unwrap_or_default()
-    })
-}
 
 fn end(text: &str) -> ! {
     inside::run(|| write_error(format!("\nosier: {text}").as_bytes()));
