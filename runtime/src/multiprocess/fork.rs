@@ -16,7 +16,7 @@
 //! the two processes, so the parent's must not be used.
 
 use crate::process::orphans;
-use crate::scheduler;
+use crate::scheduler::{self, PANICKED};
 use crate::sys::{self, process::exit_at_once};
 use core::time::Duration;
 use std::io::{self, Write};
@@ -28,9 +28,6 @@ const ENDING: Duration = Duration::from_secs(1);
 
 /// The same for those of the offload pool, which end when nobody else may run any more.
 const RETIRING: Duration = Duration::from_millis(100);
-
-/// The code with which a child ends that has panicked, as std has it.
-const PANICKED: i32 = 101;
 
 /// What is to be done before a copy is made, and before anything is checked: it might let others run.
 pub(super) fn prepare() {
@@ -105,9 +102,9 @@ pub(super) unsafe fn fork(alone: bool, body: impl FnOnce()) -> io::Result<u32> {
     if let Some(pid) = unsafe { sys::process::fork() }? {
         return Ok(pid);
     }
-    scheduler::forget_runtime(alone);
     if alone {
         orphans::forget();
+        // Done already if there was a runtime; but here it must not fail unnoticed.
         if sys::signal::after_fork().is_err() {
             exit_at_once(PANICKED);
         }

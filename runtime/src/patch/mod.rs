@@ -71,7 +71,7 @@
 //! [`report`] counts what green threads have done with each.
 //!
 //! Names with `64` are shimmed with those without. `shutdown`, `dup` and `fork` need no shim: a shutdown wakes both directions, a
-//! duplicate is a descriptor like any other, and the child of a fork runs unpatched.
+//! duplicate is a descriptor like any other, and the child of a fork runs unpatched, and has [no runtime](crate::process#after-a-fork).
 //!
 //! Not shimmed, and so blocking the OS thread: any of these on descriptors 0 to 2, `open` of a named pipe that nobody has
 //! open at the other end, `copy_file_range`, `tee`, `vmsplice`, `io_uring_enter`, `sigwait` and its kin, message queues and semaphores

@@ -40,6 +40,18 @@
 //!
 //! A function of this program in a child process, and what processes share, is in [`multiprocess`](crate::multiprocess).
 //!
+//! # After a `fork`
+//!
+//! When anybody calls libc's `fork` on an OS thread that runs green threads, the child has no runtime. Its copies of the other green
+//! threads stay suspended for ever; the one that has forked goes on as if on a plain OS thread, which its waits block. It may call
+//! [`run`](crate::run) and have a runtime of its own, with a reactor of its own. It must not wait for the others: to join them, to
+//! leave a [`scope`](crate::thread::scope) that has some, or to take a lock that one of them has, is to wait for ever. When it returns the
+//! process ends, with code 0, or 101 if it has panicked; and the same in [`Runtime::enter`](crate::Runtime::enter). A [`Runtime`](crate::Runtime) that was
+//! made before the fork can be entered in the parent alone.
+//!
+//! If the process had other OS threads, those of other workers say, the child may only execute another program or exit, as
+//! everywhere: locks that they had, in libc too, stay taken.
+//!
 //! # Differences from std
 //!
 //! - [`Child::wait_timeout`] is an addition.

@@ -201,6 +201,7 @@ impl Builder {
                 (0..self.workers).map(make).map(|policy| Some(policy as _)).collect()
             }
         };
+        super::watch_forks()?;
         // std refuses a new hook to who panics, as a destructor does that makes a runtime while its stack unwinds.
         panic_count::lend(hook::install);
         let offload = Pool::new(self.offload_threads);

@@ -1,5 +1,6 @@
 //! A runtime that is driven by somebody else's loop.
 
+use super::with_worker;
 use super::worker::Worker;
 use core::fmt;
 use core::time::Duration;
@@ -24,6 +25,10 @@ impl Entered<'_> {
     ///
     /// The descriptor is readable as soon as another turn has something to do.
     pub fn turn(&mut self, timeout: Option<Duration>) -> bool {
+        // In the child of a fork its green threads are the parent's.
+        if with_worker(|worker| worker.is_none()) {
+            return false;
+        }
         let until = timeout.and_then(|timeout| self.worker.now().checked_add(timeout));
         self.worker.drive(|worker| _ = worker.turn(until))
     }

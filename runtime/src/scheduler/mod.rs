@@ -39,9 +39,13 @@ pub use self::runtime::{Runtime, run};
 use crate::offload::Pool;
 use crate::park::Cancelled;
 use crate::stack::overflow;
+use crate::sys::process::{at_fork, exit_at_once};
+use crate::sys::signal;
 use crate::task::{DEFAULT_NAME, Task};
 use core::cell::Cell;
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 thread_local! {
@@ -135,20 +139,46 @@ fn describe_running(limit: usize, write: &mut dyn FnMut(&[u8])) {
     });
 }
 
-/// Forgets the runtime that this OS thread drives, for a process that was forked just now: its green threads stay suspended
-/// for ever, and nothing is dropped. `alone` says that the parent had no other OS thread; only then may locks be taken.
-///
-/// The code that runs may go on, on the green thread's stack if it is one, but must not return into it.
-pub(crate) fn forget_runtime(alone: bool) {
+/// In the child of a fork: forgets the runtime that this OS thread drives. Its green threads stay suspended for ever, and nothing is
+/// dropped: they are the parent's. What has forked goes on as on a plain OS thread, on the green thread's stack if it was on one, and
+/// must not return into it: see [`end_copy`].
+extern "C" fn forget_runtime() {
+    COPIES.fetch_add(1, Ordering::Relaxed);
     let worker = WORKER.replace(ptr::null());
     // SAFETY: as in `with_worker`: what called us runs inside of the worker's entry.
-    if let Some(worker) = unsafe { worker.as_ref() }
-        && alone
-    {
-        // Its epoll instance is the parent's too: nothing must be taken out of it from here.
-        worker.remote().close_descriptors();
+    if let Some(worker) = unsafe { worker.as_ref() } {
+        worker.remote().forget_descriptors();
+    }
+    // Without a descriptor of their own signals of this process would wake the parent. If there is none to be had they do.
+    let _ = signal::after_fork();
+}
+
+/// How often a process has become another one; relaxed, since a new process has one OS thread.
+static COPIES: AtomicUsize = AtomicUsize::new(0);
+
+/// Which process this is: a number that is another one in each child of a fork.
+fn copies() -> usize {
+    COPIES.load(Ordering::Relaxed)
+}
+
+/// Has [`forget_runtime`] called when it is due. To be called before there is any runtime to be forgotten.
+fn watch_forks() -> io::Result<()> {
+    // SAFETY: it takes no lock but one that is free, and allocates nothing.
+    unsafe { at_fork(forget_runtime) }
+}
+
+/// Called at the end of what ran on a green thread, or drove a runtime by turns, with whether it has panicked: in the child of a fork
+/// there is nothing to go back to, and the process ends.
+pub(crate) fn end_copy(panicked: bool) {
+    if with_worker(|worker| worker.is_none()) {
+        // Nothing is left to be done if it cannot be written.
+        let _ = std::io::stdout().flush();
+        exit_at_once(if panicked { PANICKED } else { 0 });
     }
 }
+
+/// The code with which a process ends that has panicked, as std has it.
+pub(crate) const PANICKED: i32 = 101;
 
 /// Ends the wait of a green thread, or its next one.
 pub(crate) fn unpark(task: &Arc<Task>) {

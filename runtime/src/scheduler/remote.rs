@@ -1,5 +1,6 @@
 //! The part of a worker that other OS threads may use.
 
+use super::copies;
 use super::roll_call::RollCall;
 use super::tally::Tally;
 use super::theft::Offers;
@@ -38,6 +39,8 @@ pub(crate) struct Remote {
     pub(super) pulse: Pulse,
     /// Shared by the workers of a runtime.
     pub(crate) offload: Pool,
+    /// The process whose it is: [`copies`].
+    process: usize,
 }
 
 /// A green thread that has not started and belongs to no worker yet, with what it is to run.
@@ -119,6 +122,7 @@ impl Remote {
             tally: Tally::new(),
             pulse: Pulse::new(),
             offload,
+            process: copies(),
         }
     }
 
@@ -138,16 +142,14 @@ impl Remote {
 
     /// Ends the worker's sleep for no green thread's sake.
     pub(crate) fn rouse(&self) {
-        if let Some(descriptors) = &*lock(&self.descriptors) {
-            descriptors.wake.signal();
-        }
+        self.with_descriptors(|descriptors| descriptors.wake.signal());
     }
 
     /// Has the worker forget a registration whose descriptor, `fd`, is about to be closed.
     pub(crate) fn forget(&self, key: Key, fd: RawFd, duplicated: bool) {
-        if duplicated && let Some(descriptors) = &*lock(&self.descriptors) {
+        if duplicated {
             // Fails only if it is gone already.
-            let _ = descriptors.epoll.remove(fd);
+            self.with_descriptors(|descriptors| _ = descriptors.epoll.remove(fd));
         }
         self.closed.push(key);
     }
@@ -156,12 +158,9 @@ impl Remote {
     /// epoll. (Of a range only the events are lost: they name an entry that is gone.)
     #[cfg(feature = "patch")]
     pub(super) fn before_close(&self, fds: &RangeInclusive<RawFd>) {
-        if fds.start() == fds.end()
-            && self.foreign.waits()
-            && let Some(descriptors) = &*lock(&self.descriptors)
-        {
+        if fds.start() == fds.end() && self.foreign.waits() {
             // Fails if nobody waits for this one.
-            let _ = descriptors.epoll.remove(*fds.start());
+            self.with_descriptors(|descriptors| _ = descriptors.epoll.remove(*fds.start()));
         }
     }
 
@@ -188,9 +187,27 @@ impl Remote {
         if self.orders.load(Ordering::Relaxed) == 0 { 0 } else { self.orders.swap(0, Ordering::Acquire) }
     }
 
+    /// Uses the descriptors, unless the worker has ended, or is the parent's of this process: they are shared with the parent, from
+    /// whose epoll instance nothing must be taken.
+    fn with_descriptors(&self, f: impl FnOnce(&Descriptors)) {
+        if self.process == copies()
+            && let Some(descriptors) = &*lock(&self.descriptors)
+        {
+            f(descriptors);
+        }
+    }
+
     /// Closes the descriptors; the worker has ended.
     pub(super) fn close_descriptors(&self) {
         *lock(&self.descriptors) = None;
+    }
+
+    /// Closes the descriptors in the child of a fork, as far as that has to do with them; not if an OS thread of the parent was using
+    /// them.
+    pub(super) fn forget_descriptors(&self) {
+        if let Some(mut descriptors) = self.descriptors.try_lock() {
+            *descriptors = None;
+        }
     }
 
     pub(super) fn inbox(&self) -> &Inbox<Task> {

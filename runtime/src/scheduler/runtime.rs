@@ -3,10 +3,10 @@
 use super::builder::{Builder, Ending};
 use super::crew::Crew;
 use super::deadlock::Deadlock;
-use super::enter;
 use super::entered::Entered;
 use super::others::Others;
 use super::worker::Worker;
+use super::{copies, end_copy, enter};
 use crate::entry;
 use crate::os_thread::OsThread;
 use crate::panic_count::{self, AbortOnUnwind};
@@ -61,6 +61,8 @@ pub struct Runtime {
     pub(super) others: Vec<Worker>,
     main_stack_size: usize,
     pub(super) ending: Ending,
+    /// Which process has made it.
+    process: usize,
 }
 
 impl Runtime {
@@ -68,7 +70,7 @@ impl Runtime {
     pub(super) fn new(mut workers: Vec<Worker>, main_stack_size: usize, ending: Ending) -> Runtime {
         let others = workers.split_off(1);
         let worker = workers.pop().expect("a runtime has at least one worker");
-        Runtime { worker, others, main_stack_size, ending }
+        Runtime { worker, others, main_stack_size, ending, process: copies() }
     }
 
     /// Runs `f` as the main green thread, and returns what it returns.
@@ -88,7 +90,7 @@ impl Runtime {
     /// # Panics
     ///
     /// With the panic of `f`; with a [`Deadlock`] when nobody can run any more; if there is no memory for a stack, or no OS thread for
-    /// another worker (then `f` has not begun); and when called inside a runtime.
+    /// another worker (then `f` has not begun); when called inside a runtime; and in the child of a process that has made the runtime.
     pub fn run<F, T>(&self, f: F) -> T
     where
         F: FnOnce() -> T,
@@ -121,8 +123,11 @@ impl Runtime {
                 stack_size: Some(self.main_stack_size),
                 ..Attributes::default()
             };
-            let body: Box<dyn FnOnce() + '_> =
-                Box::new(|| outcome.set(Some(catch_unwind(AssertUnwindSafe(f)))));
+            let body: Box<dyn FnOnce() + '_> = Box::new(|| {
+                let ended = catch_unwind(AssertUnwindSafe(f));
+                end_copy(ended.is_err());
+                outcome.set(Some(ended));
+            });
             // SAFETY: the body is run or dropped before `entered` returns, which waits for all green threads, and which does not
             // unwind; so what it borrows is still there.
             let body = unsafe { core::mem::transmute::<Box<dyn FnOnce() + '_>, Body>(body) };
@@ -164,7 +169,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// With the panic of `f`; if there is no OS thread for another worker; and when called inside a runtime.
+    /// With the panic of `f`; if there is no OS thread for another worker; when called inside a runtime; and in the child of a
+    /// process that has made the runtime.
     pub fn enter<F, T>(&self, f: F) -> T
     where
         F: FnOnce(&mut Entered<'_>) -> T,
@@ -173,7 +179,9 @@ impl Runtime {
             let mut entered = Entered { worker: &self.worker };
             // What a handle has spawned before makes the descriptor readable.
             self.worker.leave_to_foreign_loop();
-            entry::nested(|| f(&mut entered))
+            let ended = entry::nested(|| f(&mut entered));
+            end_copy(ended.is_err());
+            ended
         });
         outcome.unwrap_or_else(|payload| resume_unwind(payload))
     }
@@ -186,6 +194,7 @@ impl Runtime {
     /// An entry: all stacks that are suspended in it are unwound before it returns, and the OS threads of the other workers
     /// have ended. Gives what [`Runtime::end`] has to say besides.
     fn entered<T>(&self, f: impl FnOnce() -> T) -> (T, Option<Deadlock>) {
+        assert!(self.process == copies(), "the runtime is the parent process's: make one after the fork");
         enter(&self.worker, || {
             super::arm_overflow_report();
             let others = match Others::start(&self.others, self.crew()) {

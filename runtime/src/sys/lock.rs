@@ -64,6 +64,12 @@ impl<T: ?Sized> Mutex<T> {
         MutexGuard { mutex: self, _not_send: PhantomData }
     }
 
+    /// The lock, if it is free.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let free = self.state.compare_exchange(FREE, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        free.then(|| MutexGuard { mutex: self, _not_send: PhantomData })
+    }
+
     #[cold]
     fn wait(&self) {
         for _ in 0..SPINS {

@@ -1,19 +1,43 @@
 //! What the kernel says of this process and of its children.
 
 use super::check;
+use crate::inside;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::OnceLock;
 
-/// This process has been forked with [`fork`], or is what came of it. Relaxed: set by who forks, and what it is asked about
-/// is shared with it.
+/// This process has been forked, with [`fork`] or, once [`at_fork`] was called, by whomever; or is what came of it. Relaxed: set by
+/// who forks, and what it is asked about is shared with it.
 static HAS_FORKED: AtomicBool = AtomicBool::new(false);
 
 /// This process was made by [`fork`].
 static IS_FORKED: AtomicBool = AtomicBool::new(false);
+
+/// Has `in_child` called in the child of each fork from now on, also of those that others make. Calling this again does nothing.
+///
+/// # Safety
+///
+/// `in_child` may find any lock taken for ever, by an OS thread that is not there, the allocator's among them: it must take none.
+///
+/// # Errors
+///
+/// If there is no memory.
+pub(crate) unsafe fn at_fork(in_child: extern "C" fn()) -> io::Result<()> {
+    static REGISTERED: OnceLock<libc::c_int> = OnceLock::new();
+    extern "C" fn in_parent() {
+        HAS_FORKED.store(true, Ordering::Relaxed);
+    }
+    // SAFETY: the caller's promise; the other one sets a flag.
+    let register = || unsafe { libc::pthread_atfork(Some(in_parent), None, Some(in_child)) };
+    match inside::run(|| *REGISTERED.get_or_init(register)) {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code)),
+    }
+}
 
 /// The OS threads of the process; `None` if `/proc` cannot be read.
 pub(crate) fn threads() -> Option<usize> {

@@ -65,6 +65,7 @@ impl<T, S: Unclaimed> Packet<T, S> {
             let result = catch_unwind(AssertUnwindSafe(f)).map_err(|payload| -> Box<dyn Any + Send> {
                 if payload.is::<KillPayload>() { Box::new(Killed) } else { payload }
             });
+            scheduler::end_copy(result.is_err());
             *lock(&theirs.result) = Some(result);
             // If nobody will join, the result goes here.
             if let Some(packet) = Arc::into_inner(theirs) {
