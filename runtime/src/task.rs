@@ -53,6 +53,20 @@ impl ThreadId {
     pub(crate) fn number(self) -> u64 {
         self.0.get()
     }
+
+    /// The number by which reports call it, and that [`Thread::display_name`](crate::thread::Thread::display_name) ends with.
+    ///
+    /// ```
+    /// osier::run(|| {
+    ///     let unnamed = osier::spawn(|| ());
+    ///     let (name, id) = (unnamed.thread().display_name().into_owned(), unnamed.thread().id());
+    ///     assert_eq!(name, format!("green-thread-{}", id.as_u64()));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn as_u64(self) -> NonZeroU64 {
+        self.0
+    }
 }
 
 impl fmt::Debug for ThreadId {

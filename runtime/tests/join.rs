@@ -40,6 +40,41 @@ fn a_timeout_gives_the_handle_back() {
 }
 
 #[test]
+fn to_wait_leaves_the_handle() {
+    check(|| {
+        let thread = Arc::new(osier::spawn(|| {
+            osier::thread::park();
+            "parked"
+        }));
+        assert!(!thread.wait_timeout(MILLI));
+        let waiter = osier::spawn({
+            let thread = thread.clone();
+            move || thread.wait()
+        });
+        osier::yield_now();
+        waiter.kill();
+        assert!(waiter.join().unwrap_err().is::<Killed>());
+        // Several at a time, and from an OS thread.
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let thread = thread.clone();
+                osier::spawn(move || thread.wait())
+            })
+            .collect();
+        let elsewhere = std::thread::spawn({
+            let thread = thread.clone();
+            move || assert!(thread.wait_timeout(LONG))
+        });
+        osier::yield_now();
+        thread.thread().unpark();
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        thread.wait();
+        elsewhere.join().unwrap();
+        assert_eq!(Arc::into_inner(thread).unwrap().join().unwrap(), "parked");
+    });
+}
+
+#[test]
 fn several_wait_for_one() {
     check(|| {
         let slow = Arc::new(osier::spawn(osier::thread::park));

@@ -138,6 +138,13 @@ impl<T, S: Unclaimed> Join<T, S> {
         scheduler::kill(self.task());
     }
 
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> bool {
+        match wait_done(self.task(), deadline) {
+            Ok(wake) => wake == Wake::Unparked,
+            Err(cancelled) => cancelled.raise(),
+        }
+    }
+
     pub(super) fn join(self) -> Result<T> {
         match wait_done(self.task(), None) {
             Ok(_) => self.packet.take(self.task()),
@@ -200,6 +207,33 @@ impl<T> JoinHandle<T> {
     /// As [`JoinHandle::join`].
     pub fn join_timeout(self, timeout: Duration) -> core::result::Result<Result<T>, JoinHandle<T>> {
         self.join.join_timeout(timeout).map_err(|join| JoinHandle { join })
+    }
+
+    /// [`JoinHandle::join`] without its result: waits until it has ended, and leaves the handle to whoever wants to join.
+    ///
+    /// ```
+    /// osier::run(|| {
+    ///     let thread = osier::spawn(|| 42);
+    ///     thread.wait();
+    ///     assert!(thread.is_finished());
+    ///     assert_eq!(thread.join().unwrap(), 42);
+    /// });
+    /// ```
+    ///
+    /// # Cancellation
+    ///
+    /// As [`JoinHandle::join`].
+    pub fn wait(&self) {
+        self.join.wait(None);
+    }
+
+    /// [`JoinHandle::wait`], for at most `timeout`; whether it has ended.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`JoinHandle::join`].
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.join.wait(Instant::now().checked_add(timeout))
     }
 
     /// Whether it has ended, so that `join` would not wait. Never waits.
@@ -277,6 +311,24 @@ impl<T> LocalJoinHandle<T> {
     /// As there.
     pub fn join_timeout(self, timeout: Duration) -> core::result::Result<Result<T>, LocalJoinHandle<T>> {
         self.handle.join_timeout(timeout).map_err(LocalJoinHandle::new)
+    }
+
+    /// As [`JoinHandle::wait`].
+    ///
+    /// # Cancellation
+    ///
+    /// As there.
+    pub fn wait(&self) {
+        self.handle.wait();
+    }
+
+    /// As [`JoinHandle::wait_timeout`].
+    ///
+    /// # Cancellation
+    ///
+    /// As there.
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.handle.wait_timeout(timeout)
     }
 
     /// As [`JoinHandle::is_finished`].

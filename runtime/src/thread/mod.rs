@@ -6,8 +6,8 @@
 //!
 //! # Differences from std
 //!
-//! - [`JoinHandle::kill`] and [`JoinHandle::join_timeout`] are there besides, and so are [`enumerate`], [`active_count`] and
-//!   [`Thread::display_name`].
+//! - [`JoinHandle::kill`], [`JoinHandle::join_timeout`] and [`JoinHandle::wait`] are there besides, and so are [`enumerate`],
+//!   [`active_count`], [`catch_cancelled`] and [`Thread::display_name`].
 //! - [`ThreadId`] and [`Thread`] are types of our own, since they also name green threads.
 //! - [`LocalKey`] is std's, of OS threads; values of which each green thread has its own are those of [`local!`](crate::local!).
 //! - A stack that cannot be had is an error that `join` reports, not `spawn`: the stack is taken when the green thread first
@@ -15,11 +15,13 @@
 //! - What still runs when [`run`](crate::run) ends is killed, unless [`Builder::wait_all`](crate::Builder::wait_all) was set.
 
 mod builder;
+mod cancelled;
 mod handle;
 mod join;
 mod scoped;
 
 pub use self::builder::Builder;
+pub use self::cancelled::{Cancelled, catch_cancelled};
 pub use self::handle::Handle;
 pub use self::join::{JoinHandle, Killed, LocalJoinHandle, join_all};
 pub use self::scoped::{Scope, ScopedJoinHandle, scope};
@@ -27,7 +29,7 @@ pub use std::thread::{AccessError, LocalKey, Result, available_parallelism, pani
 
 use crate::clock::Instant;
 use crate::os_thread::OsThread;
-use crate::park::{self, Cancelled, Reason, Unparker, Wake};
+use crate::park::{self, Reason, Unparker, Wake};
 use crate::scheduler::{self, Place};
 use crate::task::Task;
 pub use crate::task::ThreadId;
@@ -288,7 +290,7 @@ fn sleep_deadline(deadline: Option<Instant>) {
 }
 
 /// The sleep behind `sleep` and its shims.
-pub(crate) fn sleep_checked(deadline: Option<Instant>) -> core::result::Result<(), Cancelled> {
+pub(crate) fn sleep_checked(deadline: Option<Instant>) -> core::result::Result<(), park::Cancelled> {
     if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
         return scheduler::yield_now();
     }
@@ -318,8 +320,8 @@ pub fn park_timeout_ms(milliseconds: u32) {
 
 /// Runs `f`; a kill or an enclosing [`timeout`](crate::time::timeout) does not end its waits, but the first wait after it.
 ///
-/// For what must not be left half done, and for waits in a callback that was called from C. Also at the end of a runtime,
-/// which waits for it.
+/// For what must not be left half done, and for waits in a callback that was called from C (or else [`catch_cancelled`]). Also at
+/// the end of a runtime, which waits for it.
 ///
 /// ```
 /// osier::run(|| {
