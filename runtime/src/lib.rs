@@ -32,7 +32,8 @@
 //! - [`time::timeout`] bounds whatever is inside it; [`JoinHandle::kill`](thread::JoinHandle::kill) ends a green thread, with its
 //!   destructors; [`shield`] postpones both.
 //! - [`signal`] has signals as something to wait for; [`multiprocess`] runs functions of the program in child processes.
-//! - `patch` (feature `patch`) makes code that has never heard of Osier cooperate: `std::net`, any crate on top of it.
+//! - `patch` (feature `patch`) makes code that has never heard of Osier cooperate: `std::net`, any crate on top of it. The crate
+//!   `osier-c` has it, and green threads, for programs of C.
 //! - [`greenlet`] and [`generator`] switch stacks by hand, with or without a runtime.
 //! - [`Builder::workers`] has several OS threads run green threads: what has not started goes to one that has nothing to do.
 //! - [`Builder`] exchanges the [`Policy`] and the [`Clock`](time::Clock); [`Runtime::enter`] lets a loop of yours drive the runtime.

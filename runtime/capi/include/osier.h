@@ -30,12 +30,13 @@
  *
  * HOW TO LINK. cc program.c -losier_c, with -losier_c before any other library that stands for libc (-lpthread, -lc): the
  * first definition of `read` and the others is the one that the whole process uses, C libraries included. Or the
- * archive: cc program.c libosier_c.a -lm. Preloading (LD_PRELOAD) works as well. A library that is opened by dlopen() comes too late,
- * which osier_patch_all() then says. A program must not define functions of its own with the names of shims: `wait`, `send`.
+ * archive: cc program.c libosier_c.a -lm. Preloading (LD_PRELOAD) works as well. A library that is opened by dlopen() comes
+ * too late, which osier_patch_all() then says. A program must not define functions of its own with the names of shims, as
+ * `wait` or `send`.
  *
  * WHAT FUNCTIONS RETURN. 0, or one of <errno.h>'s numbers, as those of pthreads do; they leave `errno` itself alone. Times are
  * nanoseconds. Where a result is stored (`void **result`), NULL says that it is not wanted. Unless a comment says
- * otherwise a function may be called on any thread, green or OS, of any runtime or of none.
+ * otherwise a function may be called on any thread, green or OS, of any runtime or of none; but not in a signal handler.
  *
  * HOW A GREEN THREAD ENDS. Its function returns; there is nothing else. It is never unwound, and its stack never thrown
  * away. A kill (osier_kill, and the end of osier_run) and a deadline (osier_timeout) end *waits*: the one that it is in, and
@@ -115,14 +116,14 @@ typedef struct osier_settings {
     size_t stack_size;      /* bytes of a green thread's stack; default 256 KiB, of which only touched pages cost memory */
     size_t main_stack_size; /* bytes of the main green thread's stack; default 8 MiB */
     size_t offload_threads; /* the most OS threads for osier_offload and look-ups of names; default 64 */
-    uint64_t grace;         /* nanoseconds after the kill at the end, after which `report` is told who is left; default: it is not */
+    uint64_t grace;         /* nanoseconds after the kill at the end when `report` is told who is left; default: it is not */
     uint64_t seed;          /* picks who runs next at random, the same way for the same seed; default: first in, first out */
     int wait_all;           /* not 0: the end waits for all green threads instead of killing them */
     int fake_clock;         /* not 0: the time stands still while anybody runs, and jumps to the next deadline when nobody can */
     /*
      * Told of deadlocks and the like in a text of several lines, without a newline at its end; valid during the call, which is
-     * made on the OS thread of osier_run_with. It must not wait and must not call functions of this header. Default: what is
-     * OSIER_REPORT_DEADLOCK or OSIER_REPORT_LEFT goes to standard error.
+     * made on the OS thread of osier_run_with. It must not wait; it may call those functions of this header that never wait.
+     * Default: what is OSIER_REPORT_DEADLOCK or OSIER_REPORT_LEFT goes to standard error.
      */
     void (*report)(osier_report_t what, const char *text, void *report_arg);
     void *report_arg;
@@ -133,13 +134,15 @@ typedef struct osier_settings {
 /*
  * Runs `body(arg)` as the main green thread of a new runtime, and stores what it returns. The OS thread that calls runs green
  * threads until `body` has returned. Those that are left are then killed: this returns when each function has
- * returned. None of them has ended by force, and nothing outlives the call but names of threads that nobody has joined.
+ * returned. None of them has ended by force, and nothing outlives the call but names of threads that nobody has joined. One
+ * that waits for a lock which nobody gives back keeps it from returning; if nobody is left who could, the process aborts with
+ * a report.
  *
  *   EINVAL   `body` is NULL
  *   EBUSY    a runtime runs on this OS thread already: this is one of its green threads
  *   EDEADLK  nobody could run any more and nobody outside could change that: they waited for each other in a circle, or all for
  *            each other while the process has no other OS thread. All were killed, and `body` has returned. Who waited for what is
- *            on standard error. (If locks were waited for, which no kill ends, the process aborts instead.)
+ *            on standard error.
  *   EAGAIN   no memory for the stack or no OS thread: `body` was not called. Standard error says which
  *   EMFILE.. other errors of the system: `body` was not called
  */
@@ -250,8 +253,8 @@ int osier_on_green_thread(void);
 /* ---- Waiting ---- */
 
 /*
- * The waits below, and the joins above, park a green thread and let others run; off a green thread they block the OS thread. On a green
- * thread each returns
+ * The waits below, and the joins above, park a green thread and let others run; off a green thread they block the OS thread.
+ * On a green thread each returns
  *
  *   ECANCELED  if it was killed
  *   ETIMEDOUT  if the time of an enclosing osier_timeout is over
@@ -264,8 +267,8 @@ int osier_yield(void);
 int osier_sleep(uint64_t nanoseconds);
 
 /*
- * Waits until osier_unpark is called for the calling thread, or has been since its last osier_park; now and then for no reason: look
- * again at what you wait for.
+ * Waits until osier_unpark is called for the calling thread, or has been since its last osier_park; now and then for no
+ * reason: look again at what you wait for.
  */
 int osier_park(void);
 
@@ -310,8 +313,8 @@ int osier_timeout(uint64_t nanoseconds, osier_function_t *f, void *arg, void **r
 int osier_shield(osier_function_t *f, void *arg, void **result);
 
 /*
- * The time, in nanoseconds since some fixed instant: by the clock of the runtime that runs on this OS thread, by default and elsewhere
- * CLOCK_MONOTONIC. Never waits.
+ * The time, in nanoseconds since some fixed instant: by the clock of the runtime that runs on this OS thread, by default and
+ * elsewhere CLOCK_MONOTONIC. Never waits.
  */
 uint64_t osier_now(void);
 
@@ -351,9 +354,9 @@ int osier_patch_group(osier_patch_group_t group);
 int osier_patch_is_active(osier_patch_group_t group);
 
 /*
- * Writes a table as text: for each shim whether it is linked and active, how often green threads have called it, and how often that has
- * parked them. As snprintf: writes `size` bytes at most, a zero byte among them, and returns how long the whole text is
- * without that. `buffer` may be NULL if `size` is 0. Never waits.
+ * Writes a table as text: for each shim whether it is linked and active, how often green threads have called it, and how often
+ * that has parked them. As snprintf: writes `size` bytes at most, a zero byte among them, and returns how long the whole text
+ * is without that. `buffer` may be NULL if `size` is 0. Never waits.
  */
 size_t osier_patch_report(char *buffer, size_t size);
 

@@ -1,7 +1,7 @@
 //! Osier for C: the library behind `include/osier.h`, which says what each function does.
 //!
 //! Stands on the public API of the crate `osier`. Besides the functions of the header the library exports the shims of
-//! `osier::patch`, which stand in front of libc's functions for the whole process, since the program names this library before libc.
+//! `osier::patch`, which stand in front of libc's functions for the whole process, since a program names this library before libc.
 //!
 //! # Invariants
 //!

@@ -70,8 +70,8 @@ pub(crate) struct Ends(Arc<Life>);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        // Of the two that take it out when both have happened, the one that is second does. AcqRel: the number was stored
-        // before the other one.
+        // When both have happened it is taken out, by the one that is second. Acquire: pairs with `claim`, before which the
+        // number was stored. Release: for `claim`.
         if self.0.state.fetch_or(ENDED, Ordering::AcqRel) & DETACHED != 0 {
             forget(self.0.id.load(Ordering::Relaxed));
         }
@@ -104,12 +104,13 @@ impl Spawned {
     ///
     /// `EINVAL` if it was detached or somebody joins it.
     pub(crate) fn begin_join(&self) -> Result<(), c_int> {
-        self.claim(JOINING)
+        self.claim(JOINING).map(|_| ())
     }
 
     /// The join was given up.
     pub(crate) fn give_up_join(&self) {
-        self.life.state.fetch_and(!JOINING, Ordering::AcqRel);
+        // Release: pairs with the next `claim`.
+        self.life.state.fetch_and(!JOINING, Ordering::Release);
     }
 
     /// Nobody will join it.
@@ -118,17 +119,18 @@ impl Spawned {
     ///
     /// As [`Spawned::begin_join`].
     pub(crate) fn detach(&self) -> Result<(), c_int> {
-        self.claim(DETACHED)?;
-        if self.life.state.load(Ordering::Acquire) & ENDED != 0 {
+        if self.claim(DETACHED)? & ENDED != 0 {
             forget(self.life.id.load(Ordering::Relaxed));
         }
         Ok(())
     }
 
-    fn claim(&self, bit: u8) -> Result<(), c_int> {
+    /// Sets `bit`, and gives the state before.
+    fn claim(&self, bit: u8) -> Result<u8, c_int> {
         let claimed = |state: u8| (state & (DETACHED | JOINING) == 0).then_some(state | bit);
-        let update = self.life.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, claimed);
-        update.map(|_| ()).map_err(|_| libc::EINVAL)
+        // Release: pairs with the drop of `Ends`, which then sees the number. Acquire: with the same, and with whoever has
+        // given up a join.
+        self.life.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, claimed).map_err(|_| libc::EINVAL)
     }
 }
 
@@ -178,7 +180,7 @@ pub(crate) fn current() -> ThreadName {
     let thread = osier::thread::current();
     let name = ThreadName::of(&thread);
     if find(name).is_none() {
-        // Every green thread is known: this is an OS thread. One whose destructors run is not taken in, since nothing would take it out.
+        // Every green thread is known: this is an OS thread. One whose destructors run is not taken in: nothing would take it out.
         let _ = KNOWN.try_with(|known| {
             records().insert(name.id, Record::Os(thread));
             known.set(Some(Known(name)));

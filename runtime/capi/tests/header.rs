@@ -64,3 +64,9 @@ fn says_what_each_function_does() {
         assert!(lines[line - 1].ends_with("*/"), "{name} has no comment, but: {}", lines[line - 1]);
     }
 }
+
+#[test]
+fn the_library_is_asked_for_by_its_name() {
+    let output = run(Command::new("readelf").arg("-d").arg(library("libosier_c.so")));
+    assert!(output.stdout.contains("Library soname: [libosier_c.so]"), "{output:?}");
+}

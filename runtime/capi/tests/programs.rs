@@ -112,6 +112,18 @@ fn exit() {
 }
 
 #[test]
+fn two_runtimes_and_nothing_left() {
+    passes("runtimes");
+}
+
+#[test]
+fn an_overflow_says_whose_stack_it_was() {
+    let output = run(&mut Command::new(compile("tests/c/overflow.c", Link::Shared)));
+    assert_eq!(output.status.signal(), Some(6), "{output:?}");
+    assert!(output.stderr.contains("green thread 'baker'"), "{}", output.stderr);
+}
+
+#[test]
 fn a_function_that_does_not_return_aborts() {
     let mut programs = vec![compile("tests/c/leaves.c", Link::Shared)];
     if has("c++") {
