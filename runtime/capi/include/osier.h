@@ -54,8 +54,12 @@
  *
  * LIMITS. A stack is 256 KiB unless set, and an overflow ends the process with a report of whose it was; compile with
  * -fstack-clash-protection if frames may be larger than 64 KiB. Of <stdio.h>'s streams calls do not go through shims, and a
- * stream is locked for the OS thread: use descriptors for sockets and pipes. The child of a fork() on a green thread must call
- * exec or _exit(). What each shim does, and what none is for, is in the documentation of the Rust crate, under `osier::patch`.
+ * stream is locked for the OS thread: use descriptors for sockets and pipes. What each shim does, and what none is for, is in the
+ * documentation of the Rust crate, under `osier::patch`.
+ *
+ * FORKS. In the child of a fork() on a green thread the others are gone; it goes on as if on a plain OS thread, without shims, and
+ * may call osier_run(). When its function returns the process ends with status 0, and what <stdio.h> has buffered is not written. In
+ * a process with several OS threads, or with several workers, the child may only call exec or _exit(), as always.
  *
  * Linux with glibc, x86-64. C99, C11, C++.
  */

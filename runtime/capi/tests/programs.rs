@@ -73,6 +73,11 @@ fn kills_and_deadlines() {
 }
 
 #[test]
+fn forks() {
+    passes("fork");
+}
+
+#[test]
 fn several_workers() {
     passes("workers");
 }
