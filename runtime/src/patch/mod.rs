@@ -120,6 +120,7 @@
 //!   deadline: they count when it is over.
 
 mod addresses;
+mod behind;
 mod close;
 mod connect;
 mod deadline;

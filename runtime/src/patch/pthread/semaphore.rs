@@ -1,6 +1,7 @@
 //! `sem_wait` and its kin.
 
 use super::super::addresses::{Key, What};
+use super::super::behind::behind_errno;
 use super::super::deadline::Deadline;
 use super::super::report::count;
 use super::{Behind, LOOK, Try, field, given_back, on_green_that_may_switch, wait_for};
@@ -26,20 +27,6 @@ static POST: Behind<Wait> = unsafe { Behind::new(c"sem_post", None) };
 /// Where a semaphore says that processes share it, by anything but 0.
 const SHARED: usize = 8;
 
-/// Calls a function behind ours that says -1 and `errno`.
-macro_rules! behind {
-    ($function:expr $(, $argument:expr)*) => {
-        match $function.function() {
-            // SAFETY: the caller of the shim has promised what libc's function demands.
-            Some(function) => unsafe { function($($argument),*) },
-            None => {
-                errno::set(libc::ENOSYS);
-                -1
-            }
-        }
-    };
-}
-
 /// Waits on a green thread; `None` if libc is to do it.
 ///
 /// # Safety
@@ -53,7 +40,7 @@ unsafe fn wait(semaphore: *mut sem_t, until: Option<(clockid_t, *const timespec)
             Some((clock, until)) => Deadline::at(worker, clock, unsafe { until.as_ref() }?)?,
         };
         let before = errno::last();
-        let attempt = || match behind!(TRY_WAIT, semaphore) {
+        let attempt = || match behind_errno!(TRY_WAIT, semaphore) {
             0 => Try::Done(0),
             _ if errno::last() == libc::EAGAIN => Try::Busy,
             _ => Try::Done(errno::last()),
@@ -72,7 +59,7 @@ unsafe fn wait(semaphore: *mut sem_t, until: Option<(clockid_t, *const timespec)
 pub(in super::super) unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
     count!(sem_wait);
     // SAFETY: the caller's promise.
-    unsafe { wait(semaphore, None) }.unwrap_or_else(|| behind!(WAIT, semaphore))
+    unsafe { wait(semaphore, None) }.unwrap_or_else(|| behind_errno!(WAIT, semaphore))
 }
 
 #[unsafe(no_mangle)]
@@ -83,7 +70,7 @@ pub(in super::super) unsafe extern "C" fn sem_timedwait(
     count!(sem_timedwait);
     // SAFETY: the caller's promise.
     let waited = unsafe { wait(semaphore, Some((libc::CLOCK_REALTIME, until))) };
-    waited.unwrap_or_else(|| behind!(TIMED_WAIT, semaphore, until))
+    waited.unwrap_or_else(|| behind_errno!(TIMED_WAIT, semaphore, until))
 }
 
 #[unsafe(no_mangle)]
@@ -96,14 +83,14 @@ pub(in super::super) unsafe extern "C" fn sem_clockwait(
     let is_known = matches!(clock, libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC);
     // SAFETY: the caller's promise.
     let waited = is_known.then(|| unsafe { wait(semaphore, Some((clock, until))) });
-    waited.flatten().unwrap_or_else(|| behind!(CLOCK_WAIT, semaphore, clock, until))
+    waited.flatten().unwrap_or_else(|| behind_errno!(CLOCK_WAIT, semaphore, clock, until))
 }
 
 /// Also in a signal handler.
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn sem_post(semaphore: *mut sem_t) -> c_int {
     count!(sem_post);
-    let answer = behind!(POST, semaphore);
+    let answer = behind_errno!(POST, semaphore);
     if answer == 0 {
         given_back(semaphore as usize, What::Semaphore, 1);
     }
