@@ -89,7 +89,7 @@ impl Address {
         // An abstract name follows a zero and has no end mark; a path ends with a zero.
         let start = usize::from(abstract_name);
         for (to, from) in path[start..].iter_mut().zip(name) {
-            *to = from.cast_signed();
+            *to = *from as libc::c_char;
         }
         let extra = usize::from(abstract_name || !name.is_empty());
         let address = sockaddr_un { sun_family: libc::AF_UNIX as sa_family_t, sun_path: path };
@@ -127,7 +127,7 @@ impl Address {
         }
         // SAFETY: the family says what the storage holds, which is large enough and aligned; any bits are valid.
         let unix = unsafe { *(&raw const self.storage).cast::<sockaddr_un>() };
-        let bytes = unix.sun_path.map(i8::cast_unsigned);
+        let bytes = unix.sun_path.map(|byte| byte as u8);
         // The kernel may count a zero that it had no room for.
         let name = &bytes[..(self.len as usize).saturating_sub(PATH_OFFSET).min(bytes.len())];
         match name.split_first() {
