@@ -11,11 +11,12 @@ use super::deadline::Deadline;
 use super::report::{Blocking, blocks, count};
 use super::std_park::{self, Kind};
 use super::wait::on_green;
-use super::{Group, is_active};
+use super::{Group, is_active, system_calls};
 use crate::park::Reason;
 use crate::scheduler::Worker;
 use crate::sys::errno;
 use crate::sys::futex::call;
+use crate::sys::system_call::{self, answer, fail};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use core::time::Duration;
 use libc::{c_int, c_long, timespec};
@@ -26,10 +27,8 @@ const LOOK: Duration = Duration::from_millis(5);
 /// `FUTEX_LOCK_PI2`.
 const LOCK_PI2: c_int = 13;
 
-/// As `syscall(2)`, which takes as many arguments as the system call has.
-///
-/// What a caller passes in registers and on the stack lies where six more arguments would. So it does in libc, and so do the
-/// instructions here: a system call that returns twice, or on another stack, does so as from libc's.
+/// As `syscall(2)`, which takes as many arguments as the system call has. What is neither a futex's nor
+/// [watched](system_calls::WATCHED) goes straight on, with the registers and the stack as they are.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
@@ -45,29 +44,28 @@ pub(super) unsafe extern "C" fn syscall(
     core::arch::naked_asm!(
         "cmp rdi, {futex_number}",
         "je 2f",
-        "mov rax, rdi",
-        "mov rdi, rsi",
-        "mov rsi, rdx",
-        "mov rdx, rcx",
-        "mov r10, r8",
-        "mov r8, r9",
-        "mov r9, [rsp + 8]",
-        "syscall",
-        "cmp rax, -4095",
-        "jae 3f",
-        "ret",
+        "cmp rdi, {known}",
+        "jae 1f",
+        "lea rax, [rip + {watched}]",
+        "cmp byte ptr [rax + rdi], 0",
+        "jne 3f",
+        "1:",
+        "jmp {behind}",
         "2:",
         "jmp {futex}",
         "3:",
-        "mov rdi, rax",
-        "jmp {fail}",
+        "jmp {watch}",
         futex_number = const libc::SYS_futex,
+        known = const system_calls::WATCHED.len(),
+        watched = sym system_calls::WATCHED,
+        behind = sym system_call::with_registers,
         futex = sym futex,
-        fail = sym fail,
+        watch = sym system_calls::watch,
     )
 }
 
-/// As `syscall(2)`, which takes as many arguments as the system call has.
+/// As `syscall(2)`, which takes as many arguments as the system call has. What is neither a futex's nor
+/// [watched](system_calls::WATCHED) goes straight on, with the registers and the stack as they are.
 #[cfg(target_arch = "aarch64")]
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
@@ -83,35 +81,25 @@ pub(super) unsafe extern "C" fn syscall(
     core::arch::naked_asm!(
         "cmp x0, {futex_number}",
         "b.eq 2f",
-        "mov x8, x0",
-        "mov x0, x1",
-        "mov x1, x2",
-        "mov x2, x3",
-        "mov x3, x4",
-        "mov x4, x5",
-        "mov x5, x6",
-        "svc 0",
-        "cmn x0, 4095",
-        "b.cs 3f",
-        "ret",
+        "cmp x0, {known}",
+        "b.hs 1f",
+        "adrp x9, {watched}",
+        "add x9, x9, :lo12:{watched}",
+        "ldrb w9, [x9, x0]",
+        "cbnz w9, 3f",
+        "1:",
+        "b {behind}",
         "2:",
         "b {futex}",
         "3:",
-        "b {fail}",
+        "b {watch}",
         futex_number = const libc::SYS_futex,
+        known = const system_calls::WATCHED.len(),
+        watched = sym system_calls::WATCHED,
+        behind = sym system_call::with_registers,
         futex = sym futex,
-        fail = sym fail,
+        watch = sym system_calls::watch,
     )
-}
-
-/// What libc's function answers for this result of a system call.
-extern "C" fn fail(result: c_long) -> c_long {
-    errno::set((-result) as c_int);
-    -1
-}
-
-fn answer(result: c_long) -> c_long {
-    if (-4095..0).contains(&result) { fail(result) } else { result }
 }
 
 /// The arguments of `syscall(SYS_futex, ..)`.

@@ -68,13 +68,13 @@
 //! | [`FileLock`](Group::FileLock) | `flock`, `fcntl` with `F_SETLKW` and `F_OFD_SETLKW`, `lockf` | tried again and again, with pauses of up to 5 ms; no `EDEADLK` |
 //! | [`File`](Group::File), not in [`all`] | `read` `readv` `pread` `preadv` `write` `writev` `pwrite` `pwritev` `fsync` `fdatasync` of files | on the offload pool; what is in memory is read in place |
 //!
-//! [`report`] counts what green threads have done with each.
+//! [`report`] counts what green threads have done with each, and the system calls that wait which are made by number through `syscall`.
 //!
 //! Names with `64` are shimmed with those without. `shutdown`, `dup` and `fork` need no shim: a shutdown wakes both directions, a
 //! duplicate is a descriptor like any other, and the child of a fork runs unpatched, and has [no runtime](crate::process#after-a-fork).
 //!
 //! Not shimmed, and so blocking the OS thread: any of these on descriptors 0 to 2, `open` of a named pipe that nobody has
-//! open at the other end, `copy_file_range`, `tee`, `vmsplice`, `io_uring_enter`, `sigwait` and its kin, message queues and semaphores
+//! open at the other end, `copy_file_range`, `tee`, `vmsplice`, system calls by number (`io_uring_enter`, say), `sigwait` and its kin, message queues and semaphores
 //! of System V, `mq_receive`, `mq_send`,
 //! `pthread_barrier_wait`, `pthread_timedjoin_np`, mutexes that are robust or change priorities, condition variables that processes share,
 //! the functions of `<threads.h>`, spin locks, `system`, `pclose` (which wait inside of libc), and a `close` that lingers.
@@ -145,6 +145,7 @@ mod sleep;
 mod splice;
 mod std_park;
 mod symbols;
+mod system_calls;
 mod transfer;
 mod wait;
 

@@ -1,7 +1,7 @@
 //! What is patched, and what came of it: counts for each shim, of calls on green threads alone.
 
 use super::symbols::{Symbol, TABLE};
-use super::{Group, is_active, is_any_active};
+use super::{Group, is_active, is_any_active, system_calls};
 use crate::scheduler::{Worker, with_worker};
 use core::cell::Cell;
 use core::fmt;
@@ -35,11 +35,26 @@ const BLOCKING: [&str; 4] = [
 
 static BLOCKED: [AtomicU64; BLOCKING.len()] = [const { AtomicU64::new(0) }; BLOCKING.len()];
 
-/// Notes a call that blocks the OS thread, if a green thread has made it.
+/// For each of the list of [`system_calls`].
+static BLOCKED_IN_SYSTEM_CALL: [AtomicU64; system_calls::LIST.len()] =
+    [const { AtomicU64::new(0) }; system_calls::LIST.len()];
+
+/// Whether a green thread calls, and anything is patched.
+#[inline]
+pub(super) fn on_patched_green_thread() -> bool {
+    is_any_active(u32::MAX) && with_worker(|worker| worker.is_some_and(Worker::runs_green_thread))
+}
+
+/// Notes a call that blocks the OS thread, if a green thread makes it.
 pub(super) fn blocks(what: Blocking) {
-    if is_any_active(u32::MAX) && with_worker(|worker| worker.is_some_and(Worker::runs_green_thread)) {
+    if on_patched_green_thread() {
         BLOCKED[what as usize].fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Notes a system call of this place in the list, which blocks a green thread's OS thread.
+pub(super) fn blocks_in_system_call(at: usize) {
+    BLOCKED_IN_SYSTEM_CALL[at].fetch_add(1, Ordering::Relaxed);
 }
 
 /// A call of a shim that is under way. When it is dropped it notes whether the green thread has waited.
@@ -172,8 +187,9 @@ pub fn report() -> Report {
         calls: counts.calls.load(Ordering::Relaxed),
         waits: counts.waits.load(Ordering::Relaxed),
     });
-    let counts = BLOCKED.iter().map(|count| count.load(Ordering::Relaxed));
-    Report { shims: shims.collect(), blocking: BLOCKING.into_iter().zip(counts).collect() }
+    let names = BLOCKING.into_iter().chain(system_calls::LIST.iter().map(|call| call.name));
+    let counts = BLOCKED.iter().chain(&BLOCKED_IN_SYSTEM_CALL).map(|count| count.load(Ordering::Relaxed));
+    Report { shims: shims.collect(), blocking: names.zip(counts).collect() }
 }
 
 impl fmt::Display for Report {

@@ -1,6 +1,7 @@
 //! epoll, eventfd, timerfd and poll.
 
 use super::check;
+use super::system_call::syscall;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io;
@@ -139,7 +140,7 @@ impl Epoll {
             let time = timespec(timeout);
             // SAFETY: `events` has room for `room` events, `time` is valid, and no signal mask is given.
             let result = unsafe {
-                libc::syscall(
+                syscall(
                     libc::SYS_epoll_pwait2,
                     fd,
                     events.as_mut_ptr(),
@@ -166,7 +167,7 @@ impl Epoll {
         // A raw system call, since `epoll_wait` is one of the symbols that a shim may define.
         // SAFETY: `events` has room for `room` events; no signal mask is given.
         let result = unsafe {
-            libc::syscall(
+            syscall(
                 libc::SYS_epoll_pwait,
                 fd,
                 events.as_mut_ptr(),
@@ -221,7 +222,7 @@ impl EventFd {
         let one = 1_u64;
         // A full counter (EAGAIN) is readable already. Raw, since `write` is a symbol that a shim may define.
         // SAFETY: `one` is valid for 8 bytes.
-        unsafe { libc::syscall(libc::SYS_write, self.0.as_raw_fd(), &raw const one, 8_usize) };
+        unsafe { syscall(libc::SYS_write, self.0.as_raw_fd(), &raw const one, 8_usize) };
     }
 
     /// Makes it no longer readable, for those who wait for it to be rather than for the edge.
@@ -229,7 +230,7 @@ impl EventFd {
         let mut count = 0_u64;
         // Nothing to read (EAGAIN) is as good.
         // SAFETY: `count` has room for 8 bytes.
-        unsafe { libc::syscall(libc::SYS_read, self.0.as_raw_fd(), &raw mut count, 8_usize) };
+        unsafe { syscall(libc::SYS_read, self.0.as_raw_fd(), &raw mut count, 8_usize) };
     }
 }
 
@@ -288,7 +289,7 @@ pub(crate) fn wait_readable_or_writable(
     // Raw, since `ppoll` is a symbol that a shim may define.
     // SAFETY: one entry, valid; `time` is null or valid; no signal mask is given.
     let result = unsafe {
-        libc::syscall(
+        syscall(
             libc::SYS_ppoll,
             &raw mut entry,
             1_usize,

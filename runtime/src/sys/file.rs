@@ -1,7 +1,7 @@
 //! Reads and writes of what is not a socket: files, pipes, terminals.
 
+use super::raw;
 use super::socket::MAX_PARTS;
-use super::{check_size, raw};
 use core::mem::ManuallyDrop;
 use libc::{c_int, iovec};
 use std::fs::{File, FileType};
@@ -54,8 +54,8 @@ pub(crate) fn read_cached(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
 pub(crate) fn read_at_now(fd: RawFd, buffer: &mut [u8], offset: i64) -> io::Result<usize> {
     let entry = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: one entry, which describes `buffer`.
-    let result = unsafe { libc::preadv2(fd, &entry, 1, offset, libc::RWF_NOWAIT) };
-    check_size(result).map_err(|error| match error.raw_os_error() {
+    let result = unsafe { raw::preadv2(fd, &entry, 1, offset, libc::RWF_NOWAIT) };
+    result.map_err(|error| match error.raw_os_error() {
         Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL | libc::ESPIPE) => {
             io::ErrorKind::Unsupported.into()
         }

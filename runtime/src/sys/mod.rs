@@ -18,17 +18,13 @@ pub(crate) mod raw;
 pub(crate) mod shimmed;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod system_call;
 
 use std::io;
 
 /// The result of a call that says -1 for "see errno".
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-/// The result of a call that gives a size, or -1 for "see errno".
-fn check_size(result: libc::ssize_t) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 /// What the system says of a descriptor that is not open.

@@ -1,6 +1,7 @@
 //! What the kernel says of this process and of its children.
 
 use super::check;
+use super::system_call::syscall;
 use crate::inside;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::OsString;
@@ -120,7 +121,7 @@ pub(crate) enum Pidfd {
 /// If no descriptors are left.
 pub(crate) fn pidfd(pid: u32) -> io::Result<Pidfd> {
     // SAFETY: no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0_u32) };
+    let result = unsafe { syscall(libc::SYS_pidfd_open, pid, 0_u32) };
     match check(result as libc::c_int) {
         // SAFETY: just created, and nobody else's.
         Ok(fd) => Ok(Pidfd::Open(unsafe { OwnedFd::from_raw_fd(fd) })),

@@ -4,6 +4,7 @@
 //! with a second wait. So the crate, and the shims themselves once they have decided to make the real call, come here. Each
 //! function is exactly one system call: `EINTR` and `EAGAIN` are handed to the caller.
 
+use super::system_call::syscall;
 use libc::{c_int, c_uint, c_void, iovec, msghdr, sockaddr, socklen_t};
 use std::io;
 use std::os::fd::RawFd;
@@ -19,7 +20,7 @@ pub(super) fn check(result: libc::c_long) -> io::Result<usize> {
 /// `buf` must be valid for a write of `len` bytes.
 pub(crate) unsafe fn read(fd: RawFd, buf: *mut c_void, len: usize) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_read, fd, buf, len) };
+    let result = unsafe { syscall(libc::SYS_read, fd, buf, len) };
     check(result)
 }
 
@@ -28,7 +29,7 @@ pub(crate) unsafe fn read(fd: RawFd, buf: *mut c_void, len: usize) -> io::Result
 /// `buf` must be valid for a read of `len` bytes.
 pub(crate) unsafe fn write(fd: RawFd, buf: *const c_void, len: usize) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_write, fd, buf, len) };
+    let result = unsafe { syscall(libc::SYS_write, fd, buf, len) };
     check(result)
 }
 
@@ -37,7 +38,22 @@ pub(crate) unsafe fn write(fd: RawFd, buf: *const c_void, len: usize) -> io::Res
 /// `parts` must point at `count` buffers, each valid for a write of its length.
 pub(crate) unsafe fn readv(fd: RawFd, parts: *const iovec, count: c_int) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_readv, fd, parts, count) };
+    let result = unsafe { syscall(libc::SYS_readv, fd, parts, count) };
+    check(result)
+}
+
+/// # Safety
+///
+/// `parts` must point at `count` buffers, each valid for a write of its length.
+pub(crate) unsafe fn preadv2(
+    fd: RawFd,
+    parts: *const iovec,
+    count: c_int,
+    at: libc::off_t,
+    flags: c_int,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise. The upper half of the offset counts only where a register has 32 bits.
+    let result = unsafe { syscall(libc::SYS_preadv2, fd, parts, count, at, 0_usize, flags) };
     check(result)
 }
 
@@ -46,7 +62,7 @@ pub(crate) unsafe fn readv(fd: RawFd, parts: *const iovec, count: c_int) -> io::
 /// `parts` must point at `count` buffers, each valid for a read of its length.
 pub(crate) unsafe fn writev(fd: RawFd, parts: *const iovec, count: c_int) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_writev, fd, parts, count) };
+    let result = unsafe { syscall(libc::SYS_writev, fd, parts, count) };
     check(result)
 }
 
@@ -62,7 +78,7 @@ pub(crate) unsafe fn recvfrom(
     addr_len: *mut socklen_t,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_recvfrom, fd, buf, len, flags, addr, addr_len) };
+    let result = unsafe { syscall(libc::SYS_recvfrom, fd, buf, len, flags, addr, addr_len) };
     check(result)
 }
 
@@ -78,7 +94,7 @@ pub(crate) unsafe fn sendto(
     addr_len: socklen_t,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_sendto, fd, buf, len, flags, addr, addr_len) };
+    let result = unsafe { syscall(libc::SYS_sendto, fd, buf, len, flags, addr, addr_len) };
     check(result)
 }
 
@@ -87,7 +103,7 @@ pub(crate) unsafe fn sendto(
 /// `message` must be valid, and what it points at valid for writes.
 pub(crate) unsafe fn recvmsg(fd: RawFd, message: *mut msghdr, flags: c_int) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_recvmsg, fd, message, flags) };
+    let result = unsafe { syscall(libc::SYS_recvmsg, fd, message, flags) };
     check(result)
 }
 
@@ -96,7 +112,7 @@ pub(crate) unsafe fn recvmsg(fd: RawFd, message: *mut msghdr, flags: c_int) -> i
 /// `message` must be valid, and what it points at valid for reads.
 pub(crate) unsafe fn sendmsg(fd: RawFd, message: *const msghdr, flags: c_int) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_sendmsg, fd, message, flags) };
+    let result = unsafe { syscall(libc::SYS_sendmsg, fd, message, flags) };
     check(result)
 }
 
@@ -110,7 +126,7 @@ pub(crate) unsafe fn accept4(
     flags: c_int,
 ) -> io::Result<RawFd> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_accept4, fd, addr, addr_len, flags) };
+    let result = unsafe { syscall(libc::SYS_accept4, fd, addr, addr_len, flags) };
     check(result).map(|fd| fd as RawFd)
 }
 
@@ -119,7 +135,7 @@ pub(crate) unsafe fn accept4(
 /// `addr` must be valid for a read of `addr_len` bytes.
 pub(crate) unsafe fn connect(fd: RawFd, addr: *const sockaddr, addr_len: socklen_t) -> io::Result<()> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_connect, fd, addr, addr_len) };
+    let result = unsafe { syscall(libc::SYS_connect, fd, addr, addr_len) };
     check(result).map(drop)
 }
 
@@ -128,7 +144,7 @@ pub(crate) unsafe fn connect(fd: RawFd, addr: *const sockaddr, addr_len: socklen
 /// `fd` must be the caller's to close. It is gone even if this fails.
 pub(crate) unsafe fn close(fd: RawFd) -> io::Result<()> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_close, fd) };
+    let result = unsafe { syscall(libc::SYS_close, fd) };
     check(result).map(drop)
 }
 
@@ -144,13 +160,13 @@ pub(crate) unsafe fn ppoll(
 ) -> io::Result<usize> {
     // The kernel's own signal set has 64 bits.
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_ppoll, entries, count, timeout, mask, 8_usize) };
+    let result = unsafe { syscall(libc::SYS_ppoll, entries, count, timeout, mask, 8_usize) };
     check(result)
 }
 
 pub(crate) fn fcntl_flags(fd: RawFd) -> io::Result<c_uint> {
     // SAFETY: no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_GETFL) };
+    let result = unsafe { syscall(libc::SYS_fcntl, fd, libc::F_GETFL) };
     check(result).map(|flags| flags as c_uint)
 }
 
@@ -158,7 +174,7 @@ pub(crate) fn fcntl_flags(fd: RawFd) -> io::Result<c_uint> {
 pub(crate) fn set_nonblocking(fd: RawFd, nonblocking: bool) -> io::Result<()> {
     let on = c_int::from(nonblocking);
     // SAFETY: `on` is valid for a read.
-    let result = unsafe { libc::syscall(libc::SYS_ioctl, fd, libc::FIONBIO, &raw const on) };
+    let result = unsafe { syscall(libc::SYS_ioctl, fd, libc::FIONBIO, &raw const on) };
     check(result).map(drop)
 }
 
@@ -167,8 +183,7 @@ pub(crate) fn socket_option<T: Copy + Default>(fd: RawFd, level: c_int, name: c_
     let mut value = T::default();
     let mut len = size_of::<T>() as socklen_t;
     // SAFETY: `value` is valid for a write of `len` bytes.
-    let result =
-        unsafe { libc::syscall(libc::SYS_getsockopt, fd, level, name, &raw mut value, &raw mut len) };
+    let result = unsafe { syscall(libc::SYS_getsockopt, fd, level, name, &raw mut value, &raw mut len) };
     check(result).map(|_| value)
 }
 
@@ -182,7 +197,7 @@ pub(crate) unsafe fn clock_nanosleep(
     left: *mut libc::timespec,
 ) -> io::Result<()> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_clock_nanosleep, clock, flags, request, left) };
+    let result = unsafe { syscall(libc::SYS_clock_nanosleep, clock, flags, request, left) };
     check(result).map(drop)
 }
 
@@ -196,18 +211,18 @@ pub(crate) unsafe fn sendfile(
     count: usize,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_sendfile, out, file, offset, count) };
+    let result = unsafe { syscall(libc::SYS_sendfile, out, file, offset, count) };
     check(result)
 }
 
 pub(crate) fn pread(file: RawFd, buf: &mut [u8], at: libc::off_t) -> io::Result<usize> {
     // SAFETY: `buf` is valid for a write of its length.
-    let result = unsafe { libc::syscall(libc::SYS_pread64, file, buf.as_mut_ptr(), buf.len(), at) };
+    let result = unsafe { syscall(libc::SYS_pread64, file, buf.as_mut_ptr(), buf.len(), at) };
     check(result)
 }
 
 pub(crate) fn seek(file: RawFd, offset: libc::off_t, whence: c_int) -> io::Result<libc::off_t> {
     // SAFETY: no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_lseek, file, offset, whence) };
+    let result = unsafe { syscall(libc::SYS_lseek, file, offset, whence) };
     check(result).map(|position| position as libc::off_t)
 }

@@ -1,6 +1,7 @@
 //! The blocking system calls that only shims make, directly, as [`raw`](super::raw) does.
 
 use super::raw::check;
+use super::system_call::syscall;
 use core::ffi::CStr;
 use core::ptr;
 use libc::{c_int, c_uint, c_void, epoll_event, iovec, loff_t, mmsghdr, off_t, siginfo_t, timespec};
@@ -18,21 +19,6 @@ pub(crate) const POSITION: off_t = -1;
 
 /// # Safety
 ///
-/// `parts` must point at `count` buffers, each valid for a write of its length.
-pub(crate) unsafe fn preadv2(
-    fd: RawFd,
-    parts: *const iovec,
-    count: c_int,
-    at: off_t,
-    flags: c_int,
-) -> io::Result<usize> {
-    // SAFETY: the caller's promise. The upper half of the offset counts only where a register has 32 bits.
-    let result = unsafe { libc::syscall(libc::SYS_preadv2, fd, parts, count, at, 0_usize, flags) };
-    check(result)
-}
-
-/// # Safety
-///
 /// `parts` must point at `count` buffers, each valid for a read of its length.
 pub(crate) unsafe fn pwritev2(
     fd: RawFd,
@@ -42,19 +28,19 @@ pub(crate) unsafe fn pwritev2(
     flags: c_int,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_pwritev2, fd, parts, count, at, 0_usize, flags) };
+    let result = unsafe { syscall(libc::SYS_pwritev2, fd, parts, count, at, 0_usize, flags) };
     check(result)
 }
 
 pub(crate) fn fsync(fd: RawFd) -> io::Result<usize> {
     // SAFETY: no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_fsync, fd) };
+    let result = unsafe { syscall(libc::SYS_fsync, fd) };
     check(result)
 }
 
 pub(crate) fn fdatasync(fd: RawFd) -> io::Result<usize> {
     // SAFETY: no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_fdatasync, fd) };
+    let result = unsafe { syscall(libc::SYS_fdatasync, fd) };
     check(result)
 }
 
@@ -72,7 +58,7 @@ pub(crate) fn open_again(fd: RawFd, access: c_int) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{fd}\0");
     let flags = access | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
     // SAFETY: the path ends with a zero byte.
-    let result = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
+    let result = unsafe { syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
     // SAFETY: just opened, and nobody else's.
     check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
@@ -83,7 +69,7 @@ pub(crate) fn is_called(fd: RawFd, name: &CStr) -> bool {
     let mut found = [0_u8; 64];
     // SAFETY: the path ends with a zero byte, and `found` is valid for a write of its length.
     let len = unsafe {
-        libc::syscall(libc::SYS_readlinkat, libc::AT_FDCWD, path.as_ptr(), found.as_mut_ptr(), found.len())
+        syscall(libc::SYS_readlinkat, libc::AT_FDCWD, path.as_ptr(), found.as_mut_ptr(), found.len())
     };
     usize::try_from(len).is_ok_and(|len| found.get(..len) == Some(name.to_bytes()))
 }
@@ -99,7 +85,7 @@ pub(crate) unsafe fn recvmmsg(
     timeout: *mut timespec,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_recvmmsg, fd, messages, count, flags, timeout) };
+    let result = unsafe { syscall(libc::SYS_recvmmsg, fd, messages, count, flags, timeout) };
     check(result)
 }
 
@@ -113,7 +99,7 @@ pub(crate) unsafe fn sendmmsg(
     flags: c_int,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_sendmmsg, fd, messages, count, flags) };
+    let result = unsafe { syscall(libc::SYS_sendmmsg, fd, messages, count, flags) };
     check(result)
 }
 
@@ -129,7 +115,7 @@ pub(crate) unsafe fn splice(
     flags: c_uint,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_splice, from, from_at, to, to_at, len, flags) };
+    let result = unsafe { syscall(libc::SYS_splice, from, from_at, to, to_at, len, flags) };
     check(result)
 }
 
@@ -150,8 +136,7 @@ pub(crate) unsafe fn pselect(
     let mask = Mask { set: mask.map_or(ptr::null(), ptr::from_ref), len: SIGNALS };
     let [read, write, except] = sets;
     // SAFETY: the caller's promise; the mask is null or of that length.
-    let result =
-        unsafe { libc::syscall(libc::SYS_pselect6, count, read, write, except, timeout, &raw const mask) };
+    let result = unsafe { syscall(libc::SYS_pselect6, count, read, write, except, timeout, &raw const mask) };
     check(result)
 }
 
@@ -167,7 +152,7 @@ pub(crate) unsafe fn epoll_pwait(
 ) -> io::Result<usize> {
     let mask = mask.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the caller's promise; the mask is null or of that length.
-    let result = unsafe { libc::syscall(libc::SYS_epoll_pwait, epoll, events, room, millis, mask, SIGNALS) };
+    let result = unsafe { syscall(libc::SYS_epoll_pwait, epoll, events, room, millis, mask, SIGNALS) };
     check(result)
 }
 
@@ -183,8 +168,7 @@ pub(crate) unsafe fn epoll_pwait2(
 ) -> io::Result<usize> {
     let mask = mask.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the caller's promise; the mask is null or of that length.
-    let result =
-        unsafe { libc::syscall(libc::SYS_epoll_pwait2, epoll, events, room, timeout, mask, SIGNALS) };
+    let result = unsafe { syscall(libc::SYS_epoll_pwait2, epoll, events, room, timeout, mask, SIGNALS) };
     check(result)
 }
 
@@ -193,7 +177,7 @@ pub(crate) fn blocked_signals() -> SignalSet {
     let mut set: SignalSet = 0;
     let no_change = ptr::null::<SignalSet>();
     // SAFETY: `set` is valid for a write of the kernel's set, and nothing is changed.
-    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, no_change, &raw mut set, SIGNALS) };
+    unsafe { syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, no_change, &raw mut set, SIGNALS) };
     set
 }
 
@@ -201,7 +185,7 @@ pub(crate) fn blocked_signals() -> SignalSet {
 pub(crate) fn pending_signal(set: SignalSet) -> io::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the set is valid for a read.
-    let result = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, SIGNALS, flags) };
+    let result = unsafe { syscall(libc::SYS_signalfd4, -1, &raw const set, SIGNALS, flags) };
     // SAFETY: just created, and nobody else's.
     check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
@@ -216,7 +200,7 @@ pub(crate) unsafe fn wait4(
     usage: *mut libc::rusage,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_wait4, pid, status, options, usage) };
+    let result = unsafe { syscall(libc::SYS_wait4, pid, status, options, usage) };
     check(result)
 }
 
@@ -231,13 +215,13 @@ pub(crate) unsafe fn waitid(
 ) -> io::Result<usize> {
     let no_usage = ptr::null_mut::<libc::rusage>();
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_waitid, kind, id, info, options, no_usage) };
+    let result = unsafe { syscall(libc::SYS_waitid, kind, id, info, options, no_usage) };
     check(result)
 }
 
 pub(crate) fn flock(fd: RawFd, operation: c_int) -> io::Result<usize> {
     // SAFETY: no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_flock, fd, operation) };
+    let result = unsafe { syscall(libc::SYS_flock, fd, operation) };
     check(result)
 }
 
@@ -246,20 +230,20 @@ pub(crate) fn flock(fd: RawFd, operation: c_int) -> io::Result<usize> {
 /// `argument` must be what the command takes.
 pub(crate) unsafe fn fcntl(fd: RawFd, command: c_int, argument: usize) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_fcntl, fd, command, argument) };
+    let result = unsafe { syscall(libc::SYS_fcntl, fd, command, argument) };
     check(result)
 }
 
 /// Makes the number `new` stand for what `old` has open.
 pub(crate) fn dup3(old: RawFd, new: RawFd, flags: c_int) -> io::Result<usize> {
     // SAFETY: no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_dup3, old, new, flags) };
+    let result = unsafe { syscall(libc::SYS_dup3, old, new, flags) };
     check(result)
 }
 
 /// Closes the descriptors from `first` to `last`, or what the flags say.
 pub(crate) fn close_range(first: c_uint, last: c_uint, flags: c_uint) -> io::Result<usize> {
     // SAFETY: no pointers.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    let result = unsafe { syscall(libc::SYS_close_range, first, last, flags) };
     check(result)
 }

@@ -103,7 +103,7 @@ pub(in super::super) unsafe fn preadv_raw(
         return Err(error(libc::EINVAL));
     }
     // SAFETY: the caller's promise.
-    unsafe { shimmed::preadv2(fd, parts, count, at, 0) }
+    unsafe { raw::preadv2(fd, parts, count, at, 0) }
 }
 
 /// As `pwritev(2)`.
