@@ -75,6 +75,9 @@ pub(crate) enum Reason<'a> {
     Child(u32),
     /// The lock of the file that this descriptor has open.
     FileLock(RawFd),
+    /// The end of a pause, after which this call is tried again.
+    #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "shims alone wait for it"))]
+    NextTry(&'static str),
     /// A call that runs on the offload pool.
     Offload,
     /// Permits of the semaphore at this address.
@@ -119,7 +122,12 @@ impl Reason<'_> {
     pub(crate) fn is_external(self) -> bool {
         matches!(
             self,
-            Reason::Sleep | Reason::Io(..) | Reason::Child(_) | Reason::FileLock(_) | Reason::Offload
+            Reason::Sleep
+                | Reason::Io(..)
+                | Reason::Child(_)
+                | Reason::FileLock(_)
+                | Reason::NextTry(_)
+                | Reason::Offload
         )
     }
 
@@ -163,6 +171,7 @@ impl fmt::Display for Reason<'_> {
             Reason::Io(fd, Direction::Write) => write!(f, "waits to write descriptor {fd}"),
             Reason::Child(id) => write!(f, "waits for the end of process {id}"),
             Reason::FileLock(fd) => write!(f, "waits for the lock of the file of descriptor {fd}"),
+            Reason::NextTry(what) => write!(f, "tries again and again: {what}"),
             Reason::Offload => write!(f, "waits for an offloaded call"),
             Reason::Semaphore(address) => write!(f, "waits for the semaphore at {address:#x}"),
             Reason::RollCall => write!(f, "waits for the other workers to say who is there"),

@@ -9,6 +9,7 @@ use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::zeroed;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
+use std::ptr::null_mut;
 
 fn file() -> (File, std::path::PathBuf) {
     let path = std::env::temp_dir().join(format!("osier-patch-files-{}", std::process::id()));
@@ -69,6 +70,8 @@ fn files_wait_only_with_their_group() {
     file.rewind().unwrap();
     file.read_exact(&mut all).unwrap();
     assert!(all[15..] == bytes[15..]);
+    calls_with_flags(&file, &bytes);
+    what_waits_for_the_disk(&file);
     // What is no file, and what is wrong.
     let mut byte = 0_u8;
     let buffer = (&raw mut byte).cast();
@@ -83,6 +86,72 @@ fn files_wait_only_with_their_group() {
     assert_eq!(answer(unsafe { libc::fsync(pipe.0.as_raw_fd()) } as isize), Err(libc::EINVAL));
     assert!(std::fs::read_to_string("/proc/self/status").unwrap().starts_with("Name:"));
     std::fs::remove_file(path).unwrap();
+}
+
+type Vectored = unsafe extern "C" fn(RawFd, *const libc::iovec, i32, i64, i32) -> isize;
+
+/// `preadv2` and `pwritev2`, with flags and without, at an offset and at the file's own position.
+fn calls_with_flags(file: &File, bytes: &[u8]) {
+    let fd = file.as_raw_fd();
+    let mut room = [0_u8; 4];
+    let part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: 4 };
+    for read in [libc::preadv2 as Vectored, libc::preadv64v2] {
+        // SAFETY: one part, valid for a write.
+        let read = |at, flags| answer(unsafe { read(fd, &part, 1, at, flags) });
+        for flags in [0, libc::RWF_HIPRI] {
+            (&*file).seek(std::io::SeekFrom::Start(100)).unwrap();
+            assert_eq!(switches(|| read(200, flags)).1, Ok(4));
+            assert_eq!(switches(|| read(-1, flags)).1, Ok(4));
+            assert_eq!((&*file).stream_position().unwrap(), 104, "the file's own position");
+        }
+        assert!(switches(|| read(200, libc::RWF_HIPRI)).0);
+        assert!(!switches(|| read(200, libc::RWF_NOWAIT)).0);
+        assert_eq!(read(200, 1 << 20), Err(libc::EOPNOTSUPP));
+    }
+    // SAFETY: nobody writes there.
+    let found = unsafe { std::slice::from_raw_parts(part.iov_base.cast::<u8>(), 4) };
+    assert_eq!(found, &bytes[200..204]);
+    for write in [libc::pwritev2 as Vectored, libc::pwritev64v2] {
+        // SAFETY: one part, valid for a read.
+        let write = |at, flags| answer(unsafe { write(fd, &part, 1, at, flags) });
+        for flags in [0, libc::RWF_DSYNC] {
+            assert_eq!(switches(|| write(200, flags)), (true, Ok(4)));
+            (&*file).seek(std::io::SeekFrom::Start(200)).unwrap();
+            assert_eq!(switches(|| write(-1, flags)), (true, Ok(4)));
+        }
+    }
+    // What is no file waits as `readv` does.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let fd = reader.as_raw_fd();
+    let read = move || {
+        let mut byte = 0_u8;
+        let part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        // SAFETY: one part, valid for a write.
+        answer(unsafe { libc::preadv2(fd, &part, 1, -1, 0) }).map(|_| byte)
+    };
+    assert_eq!(neighbour_goes_on("preadv2", read, || writer.write_all(b"x").unwrap()), Ok(b'x'));
+}
+
+fn what_waits_for_the_disk(file: &File) {
+    let fd = file.as_raw_fd();
+    let mut at = [0, 1 << 21];
+    let [from, to] = &mut at;
+    // SAFETY: both offsets are valid.
+    let copied = switches(|| answer(unsafe { libc::copy_file_range(fd, from, fd, to, 100, 0) }));
+    assert_eq!((copied, at), ((true, Ok(100)), [100, (1 << 21) + 100]));
+    // SAFETY: no pointers.
+    assert_eq!(switches(|| answer(unsafe { libc::syncfs(fd) } as isize)), (true, Ok(0)));
+    // SAFETY: no pointers.
+    assert!(switches(|| unsafe { libc::sync() }).0);
+    // SAFETY: a new mapping.
+    let map = unsafe { libc::mmap(null_mut(), 4096, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+    // SAFETY: mapped just now.
+    let msync = |flags| switches(|| answer(unsafe { libc::msync(map, 4096, flags) } as isize));
+    assert_eq!((msync(libc::MS_SYNC), msync(libc::MS_ASYNC)), ((true, Ok(0)), (false, Ok(0))));
+    // SAFETY: mapped above, and not used any more.
+    assert_eq!(unsafe { libc::munmap(map, 4096) }, 0);
+    // SAFETY: the address is refused.
+    assert_eq!(answer(unsafe { libc::msync(null_mut(), 4096, libc::MS_SYNC) } as isize), Err(libc::ENOMEM));
 }
 
 fn lock(fd: RawFd, command: i32, kind: i32) -> Result<usize, i32> {

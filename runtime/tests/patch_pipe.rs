@@ -204,6 +204,15 @@ fn terminals() {
     assert_eq!(line, Ok(b"hello\n".to_vec()));
     assert_eq!(killed_in("read of a terminal", move || read(fd, 80)), Err(libc::ECANCELED));
     assert_eq!(write(fd, b"and back"), Ok(8));
+    let neighbour = osier::spawn(|| ());
+    // SAFETY: no pointers.
+    assert_eq!(answer(unsafe { libc::tcdrain(fd) } as isize), Ok(0));
+    assert!(neighbour.is_finished(), "tcdrain lets others run");
+    neighbour.join().unwrap();
+    let no_terminal = io::pipe().unwrap().0;
+    // SAFETY: no pointers.
+    let drained = unsafe { libc::tcdrain(no_terminal.as_raw_fd()) };
+    assert_eq!(answer(drained as isize), Err(libc::ENOTTY));
     assert_eq!(flags(fd) & libc::O_NONBLOCK, 0);
 }
 

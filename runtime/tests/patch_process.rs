@@ -159,6 +159,42 @@ fn commands() {
     assert!(output.status.success());
 }
 
+/// Commands that wait inside of libc, until the file is there.
+fn commands_of_libc() {
+    let path = std::env::temp_dir().join(format!("osier-patch-process-{}", std::process::id()));
+    let text = format!("until [ -e {0} ]; do sleep 0.01; done; rm {0}; exit 7", path.display());
+    let command = std::ffi::CString::new(text).unwrap();
+    let theirs = command.clone();
+    // SAFETY: a string.
+    let system = move || unsafe { libc::system(theirs.as_ptr()) };
+    let go = || drop(std::fs::File::create(&path).unwrap());
+    assert_eq!(code_of(others_go_on("system", system, go)), Some(7));
+    // SAFETY: null asks for a shell.
+    assert_ne!(unsafe { libc::system(std::ptr::null()) }, 0);
+
+    // SAFETY: strings.
+    let stream = unsafe { libc::popen(command.as_ptr(), c"r".as_ptr()) };
+    // SAFETY: opened above, and closed once.
+    let pclose = move || unsafe { libc::pclose(stream) };
+    assert_eq!(code_of(others_go_on("pclose", pclose, go)), Some(7));
+
+    // The child blocks what its maker blocked, and not what the pool's OS thread does.
+    // SAFETY: all zero is a set.
+    let (mut set, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { zeroed() };
+    // SAFETY: the set is valid.
+    unsafe { libc::sigaddset(&mut set, libc::SIGUSR2) };
+    // SAFETY: both sets are valid.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut before) };
+    // SAFETY: a string.
+    let blocked = unsafe { libc::system(c"kill -USR2 $$; exit 3".as_ptr()) };
+    // SAFETY: as above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, null_mut()) };
+    assert_eq!(code_of(blocked), Some(3));
+    // SAFETY: a string.
+    let killed = unsafe { libc::system(c"kill -USR2 $$; exit 3".as_ptr()) };
+    assert!(libc::WIFSIGNALED(killed));
+}
+
 #[test]
 fn waits_for_children_are_cooperative() {
     osier::patch::all();
@@ -166,6 +202,7 @@ fn waits_for_children_are_cooperative() {
     osier::run(|| {
         one_child();
         commands();
+        commands_of_libc();
     });
     osier::run(|| {
         any_child();

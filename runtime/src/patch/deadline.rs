@@ -26,6 +26,19 @@ impl Deadline {
         Some(Deadline { at: worker.now().checked_add(duration(time)?), settable: None })
     }
 
+    /// When so much time has passed, or never for null; `None` if it is no valid time.
+    ///
+    /// # Safety
+    ///
+    /// `limit` must be null or valid.
+    pub(super) unsafe fn within(worker: &Worker, limit: *const timespec) -> Option<Deadline> {
+        // SAFETY: the caller's promise.
+        match unsafe { limit.as_ref() } {
+            None => Some(Deadline::never()),
+            Some(limit) => Deadline::after(worker, limit),
+        }
+    }
+
     /// When `clock` shows `time`; `None` if that is no valid time or clock.
     pub(super) fn at(worker: &Worker, clock: clockid_t, time: &timespec) -> Option<Deadline> {
         let time = duration(time)?;
@@ -51,8 +64,16 @@ impl Deadline {
 
     /// Whether it has passed, now that a wait has ended at `stop`.
     pub(super) fn has_passed(&self, stop: Option<Instant>) -> bool {
-        self.at.is_some() && stop == self.at
-            || self.settable.is_some_and(|(clock, time)| reading(clock).is_some_and(|now| now >= time))
+        self.at.is_some() && stop == self.at || self.was_set_beyond()
+    }
+
+    /// Whether it has passed.
+    pub(super) fn is_over(&self, worker: &Worker) -> bool {
+        self.at.is_some_and(|at| at <= worker.now()) || self.was_set_beyond()
+    }
+
+    fn was_set_beyond(&self) -> bool {
+        self.settable.is_some_and(|(clock, time)| reading(clock).is_some_and(|now| now >= time))
     }
 }
 

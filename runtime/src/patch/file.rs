@@ -6,12 +6,13 @@
 use super::Group;
 use super::original;
 use super::pool::system_call_on_pool;
+use super::read_write::{readv, writev};
 use super::report::count;
 use super::transfer::{rest, total};
-use super::wait::on_descriptor_of;
+use super::wait::{answer, on_descriptor_of};
 use crate::scheduler::Worker;
-use crate::sys::raw::preadv2;
-use crate::sys::shimmed::{self, kind_of, pwritev2};
+use crate::sys::raw;
+use crate::sys::shimmed::{self, POSITION, kind_of};
 use core::slice;
 use libc::{c_int, c_void, iovec, off_t, size_t, ssize_t};
 use std::io;
@@ -30,13 +31,13 @@ pub(super) unsafe fn read(
     at: off_t,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise.
-    let there = unsafe { preadv2(fd, parts, count, at, libc::RWF_NOWAIT) };
+    let there = unsafe { raw::preadv2(fd, parts, count, at, libc::RWF_NOWAIT) };
     let Ok(done @ 1..) = there else {
         return match there {
             Ok(end) => Ok(end),
             // Not there yet, or not to be told; a bad call is refused once more.
             // SAFETY: the caller's promise, and its green thread waits.
-            Err(_) => unsafe { system_call_on_pool(worker, || preadv2(fd, parts, count, at, 0)) },
+            Err(_) => unsafe { system_call_on_pool(worker, || raw::preadv2(fd, parts, count, at, 0)) },
         };
     };
     // SAFETY: so many parts, since the kernel has read into them.
@@ -47,12 +48,12 @@ pub(super) unsafe fn read(
     // The end of the file, or of what is in memory: one part tells.
     let (iov_base, iov_len) = rest(all, done);
     let part = iovec { iov_base, iov_len };
-    let next = if at == shimmed::POSITION { at } else { at + done as off_t };
+    let next = if at == POSITION { at } else { at + done as off_t };
     // SAFETY: a part of the caller's.
-    let more = match unsafe { preadv2(fd, &raw const part, 1, next, libc::RWF_NOWAIT) } {
+    let more = match unsafe { raw::preadv2(fd, &raw const part, 1, next, libc::RWF_NOWAIT) } {
         Ok(more) => Ok(more),
         // SAFETY: as above, and its green thread waits.
-        Err(_) => unsafe { system_call_on_pool(worker, || preadv2(fd, &raw const part, 1, next, 0)) },
+        Err(_) => unsafe { system_call_on_pool(worker, || raw::preadv2(fd, &raw const part, 1, next, 0)) },
     };
     Ok(done + more.unwrap_or(0))
 }
@@ -70,7 +71,7 @@ pub(super) unsafe fn write(
     at: off_t,
 ) -> io::Result<usize> {
     // SAFETY: the caller's promise, and its green thread waits.
-    unsafe { system_call_on_pool(worker, || pwritev2(fd, parts, count, at, 0)) }
+    unsafe { system_call_on_pool(worker, || shimmed::pwritev2(fd, parts, count, at, 0)) }
 }
 
 fn is_file(fd: RawFd) -> bool {
@@ -154,6 +155,85 @@ pub(super) unsafe extern "C" fn pwritev64(
     count!(pwritev64);
     // SAFETY: the caller's promise.
     unsafe { pwritev(fd, parts, count, at) }
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn preadv2(
+    fd: c_int,
+    parts: *const iovec,
+    count: c_int,
+    at: off_t,
+    flags: c_int,
+) -> ssize_t {
+    count!(preadv2);
+    match flags {
+        // SAFETY: the caller's promise.
+        0 if at == POSITION => unsafe { readv(fd, parts, count) },
+        // SAFETY: the caller's promise.
+        0 => unsafe { preadv(fd, parts, count, at) },
+        _ => {
+            // SAFETY: the caller's promise.
+            with_flags(fd, flags, || unsafe { raw::preadv2(fd, parts, count, at, flags) })
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn preadv64v2(
+    fd: c_int,
+    parts: *const iovec,
+    count: c_int,
+    at: off_t,
+    flags: c_int,
+) -> ssize_t {
+    count!(preadv64v2);
+    // SAFETY: the caller's promise.
+    unsafe { preadv2(fd, parts, count, at, flags) }
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn pwritev2(
+    fd: c_int,
+    parts: *const iovec,
+    count: c_int,
+    at: off_t,
+    flags: c_int,
+) -> ssize_t {
+    count!(pwritev2);
+    match flags {
+        // SAFETY: the caller's promise.
+        0 if at == POSITION => unsafe { writev(fd, parts, count) },
+        // SAFETY: the caller's promise.
+        0 => unsafe { pwritev(fd, parts, count, at) },
+        _ => {
+            // SAFETY: the caller's promise.
+            with_flags(fd, flags, || unsafe { shimmed::pwritev2(fd, parts, count, at, flags) })
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn pwritev64v2(
+    fd: c_int,
+    parts: *const iovec,
+    count: c_int,
+    at: off_t,
+    flags: c_int,
+) -> ssize_t {
+    count!(pwritev64v2);
+    // SAFETY: the caller's promise.
+    unsafe { pwritev2(fd, parts, count, at, flags) }
+}
+
+/// A call with flags, which are about files.
+fn with_flags(fd: RawFd, flags: c_int, call: impl Fn() -> io::Result<usize>) -> ssize_t {
+    let done = if flags & libc::RWF_NOWAIT == 0 && is_file(fd) {
+        // SAFETY: it uses the caller's memory, whose green thread waits.
+        on_descriptor_of(Group::File.bit(), fd, |worker| unsafe { system_call_on_pool(worker, &call) })
+    } else {
+        None
+    };
+    done.unwrap_or_else(|| answer(call()))
 }
 
 #[unsafe(no_mangle)]

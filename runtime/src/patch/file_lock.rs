@@ -1,26 +1,20 @@
 //! The group `file-lock`: `flock`, the waiting commands of `fcntl`, `lockf`.
 //!
-//! The kernel does not say when a lock is free; so it is tried again and again, with pauses that grow up to [`LONGEST_PAUSE`]. A
+//! The kernel does not say when a lock is free; so it is tried again and again, with pauses that grow. A
 //! call on the offload pool would know at once, but could not be given up: a lock that comes when nobody waits for it
 //! any more cannot be given back without taking from those that the process had before. The price: `F_SETLKW` tells of no
 //! `EDEADLK`, for the kernel sees no waiters.
 
+use super::pauses::Pauses;
 use super::report::count;
 use super::wait::{is_nonblocking, on_green, refuse, with_errno};
 use super::{Group, original};
-use crate::park::{Reason, park};
+use crate::park::Reason;
 use crate::scheduler::Worker;
 use crate::sys::shimmed;
-use core::time::Duration;
 use libc::{c_int, off_t};
 use std::io;
 use std::os::fd::RawFd;
-
-/// The pause after the first try; each is twice as long as the one before.
-const PAUSE: Duration = Duration::from_micros(50);
-
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn flock(fd: c_int, operation: c_int) -> c_int {
@@ -84,7 +78,7 @@ fn until_free(worker: &Worker, fd: RawFd, attempt: impl Fn() -> io::Result<usize
     if worker.spend() {
         worker.yield_now().map_err(|cancelled| refuse(worker, cancelled))?;
     }
-    let mut pause = PAUSE;
+    let mut pauses = Pauses::new();
     loop {
         match attempt() {
             // POSIX lets a held lock be told by either number.
@@ -94,8 +88,6 @@ fn until_free(worker: &Worker, fd: RawFd, attempt: impl Fn() -> io::Result<usize
             }
             result => return result,
         }
-        let until = worker.now().checked_add(pause);
-        park(Reason::FileLock(fd), until).map_err(|cancelled| refuse(worker, cancelled))?;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pauses.pause(worker, Reason::FileLock(fd), None)?;
     }
 }

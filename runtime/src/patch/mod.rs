@@ -52,32 +52,52 @@
 //!
 //! | group | functions | on a green thread |
 //! |---|---|---|
-//! | [`Sleep`](Group::Sleep) | `nanosleep` `clock_nanosleep` `usleep` `sleep` | by the runtime's clock |
+//! | [`Sleep`](Group::Sleep) | `nanosleep` `clock_nanosleep` `usleep` `sleep` `thrd_sleep` | by the runtime's clock |
 //! | [`Net`](Group::Net) | `recv` `recvfrom` `recvmsg` `recvmmsg` `send` `sendto` `sendmsg` `sendmmsg` `read` `readv` `write` `writev` `accept` `accept4` `connect` | tried, then waited for, as long as the socket's options say |
 //! | | `sendfile` `splice` | to a blocking socket `sendfile` sends piece by piece |
 //! | | `close` `dup2` `dup3` `close_range` `closefrom` | wake who waits for what is closed, with `EBADF` |
 //! | [`Poll`](Group::Poll) | `poll` `ppoll` `select` `pselect` `epoll_wait` `epoll_pwait` `epoll_pwait2` | with signal masks; `EINTR` for signals that only the mask lets in |
-//! | [`Pipe`](Group::Pipe) | `read` `readv` `write` `writev` `splice` of pipes, named pipes, eventfds, timers, terminals | terminals are read by the offload pool once there is something |
+//! | | `aio_suspend` `lio_listio` | the one tried again and again, with pauses of up to 5 ms; the other, if it is to wait, on the offload pool |
+//! | [`Pipe`](Group::Pipe) | `read` `readv` `write` `writev` `preadv2` `pwritev2` `splice` `tee` `vmsplice` of pipes, named pipes, eventfds, timers, terminals | terminals are read by the offload pool once there is something |
+//! | | `open` `openat` `creat` of named pipes; `tcdrain` | on the offload pool. An `open` asks first whether it is a named pipe, unless its flags let none wait |
 //! | [`Process`](Group::Process) | `wait` `waitpid` `wait3` `wait4` `waitid` | one child's end by its pidfd; others have an OS thread that waits, and takes nothing |
+//! | | `system` `pclose` | by libc, on the offload pool |
+//! | [`Signal`](Group::Signal) | `sigwait` `sigwaitinfo` `sigtimedwait` | wait for a descriptor of the signals |
+//! | [`Ipc`](Group::Ipc) | `msgrcv` `msgsnd` `semop` `semtimedop` | tried again and again, with pauses of up to 5 ms |
+//! | | `mq_receive` `mq_timedreceive` `mq_send` `mq_timedsend` | tried, then waited for: a queue of POSIX is a descriptor |
 //! | [`Futex`](Group::Futex) | `syscall` with `SYS_futex` | waits and wake-ups, of std's locks say; see [Locks](#locks) |
-//! | | `pthread_mutex_` `lock` `trylock` `timedlock` `clocklock` `unlock` | normal, adaptive, recursive, error-checking |
-//! | | `pthread_cond_` `wait` `timedwait` `clockwait` `signal` `broadcast`; `sem_` `wait` `timedwait` `clockwait` `post` | |
-//! | | `pthread_rwlock_` `rdlock` `timedrdlock` `clockrdlock` `wrlock` `timedwrlock` `clockwrlock` `unlock`; `pthread_once` | |
-//! | | `pthread_join` | tried again and again, with pauses of up to 5 ms |
-//! | [`Dns`](Group::Dns) | `getaddrinfo` `getnameinfo` `gethostbyname` `gethostbyname2` `gethostbyaddr`, the last three with `_r` | by libc, on the offload pool |
+//! | | `pthread_mutex_lock` `pthread_mutex_trylock` `pthread_mutex_timedlock` `pthread_mutex_clocklock` `pthread_mutex_unlock` `mtx_lock` `mtx_trylock` `mtx_timedlock` `mtx_unlock` | normal, adaptive, recursive, error-checking |
+//! | | `pthread_cond_wait` `pthread_cond_timedwait` `pthread_cond_clockwait` `pthread_cond_signal` `pthread_cond_broadcast` `cnd_wait` `cnd_timedwait` `cnd_signal` `cnd_broadcast` | |
+//! | | `sem_wait` `sem_timedwait` `sem_clockwait` `sem_post` | |
+//! | | `pthread_rwlock_rdlock` `pthread_rwlock_timedrdlock` `pthread_rwlock_clockrdlock` `pthread_rwlock_wrlock` `pthread_rwlock_timedwrlock` `pthread_rwlock_clockwrlock` `pthread_rwlock_unlock` | |
+//! | | `pthread_once` `call_once` | |
+//! | | `pthread_join` `pthread_timedjoin_np` `pthread_clockjoin_np` `thrd_join` | tried again and again, with pauses of up to 5 ms |
+//! | | `pthread_spin_lock` | spins for a moment, then as above |
+//! | [`Dns`](Group::Dns) | `getaddrinfo` `getnameinfo` `gethostbyname` `gethostbyname2` `gethostbyaddr` `gethostbyname_r` `gethostbyname2_r` `gethostbyaddr_r` `getaddrinfo_a` | by libc, on the offload pool |
+//! | | `gai_suspend` | tried again and again, with pauses of up to 5 ms |
 //! | [`FileLock`](Group::FileLock) | `flock`, `fcntl` with `F_SETLKW` and `F_OFD_SETLKW`, `lockf` | tried again and again, with pauses of up to 5 ms; no `EDEADLK` |
-//! | [`File`](Group::File), not in [`all`] | `read` `readv` `pread` `preadv` `write` `writev` `pwrite` `pwritev` `fsync` `fdatasync` of files | on the offload pool; what is in memory is read in place |
+//! | [`File`](Group::File), not in [`all`] | `read` `readv` `pread` `preadv` `preadv2` `write` `writev` `pwrite` `pwritev` `pwritev2` `fsync` `fdatasync` of files; `copy_file_range` `sync` `syncfs` `msync` | on the offload pool; what is in memory is read in place |
 //!
-//! [`report`] counts what green threads have done with each, and the system calls that wait which are made by number through `syscall`.
+//! Names with `64` are shimmed with those without, and so are the names by which C calls that was compiled with `_FORTIFY_SOURCE`
+//! (`__read_chk`, `__open_2`). `shutdown`, `dup` and `fork` need no shim: a shutdown wakes both directions, a
+//! duplicate is a descriptor like any other, and the child of a fork runs unpatched and has
+//! [no runtime](crate::process#after-a-fork). What changes directories or the layout of files (`rename`,
+//! `unlink`, `fallocate`) is made in place.
 //!
-//! Names with `64` are shimmed with those without. `shutdown`, `dup` and `fork` need no shim: a shutdown wakes both directions, a
-//! duplicate is a descriptor like any other, and the child of a fork runs unpatched, and has [no runtime](crate::process#after-a-fork).
+//! Known to block, and not made cooperative. Each does what libc does, and blocks the OS thread:
 //!
-//! Not shimmed, and so blocking the OS thread: any of these on descriptors 0 to 2, `open` of a named pipe that nobody has
-//! open at the other end, `copy_file_range`, `tee`, `vmsplice`, system calls by number (`io_uring_enter`, say), `sigwait` and its kin, message queues and semaphores
-//! of System V, `mq_receive`, `mq_send`,
-//! `pthread_barrier_wait`, `pthread_timedjoin_np`, mutexes that are robust or change priorities, condition variables that processes share,
-//! the functions of `<threads.h>`, spin locks, `system`, `pclose` (which wait inside of libc), and a `close` that lingers.
+//! | call | on a green thread | instead |
+//! |---|---|---|
+//! | `pthread_barrier_wait` | who has come is known to libc alone; if the others are green threads of this OS thread they never come | std's `Barrier`, [`sync::Barrier`](crate::sync::Barrier) |
+//! | `pthread_mutex_lock` of a mutex that is robust or changes priorities | the kernel knows its owners as OS threads | another kind of mutex |
+//! | `pthread_cond_wait` of a condition variable that processes share | another process's signal would not be seen | a semaphore |
+//! | `sigsuspend` `pause` | wait for a handler on this OS thread | `sigwait`, [`signal`](crate::signal) |
+//! | `read` `readv` `poll` of the descriptors 0 to 2 | std holds a lock of its own while it reads | [`io::stdin`](crate::io::stdin), or a duplicate of the descriptor |
+//! | `syscall` with `SYS_futex` and an operation of priority inheritance | as with mutexes | another operation |
+//! | `syscall` with the number of another call that waits (`SYS_read`, `SYS_epoll_wait`, `SYS_io_uring_enter`...) | made as it is | libc's function of that name |
+//!
+//! [`report`] counts what green threads have done with each shim, and the calls of this second table that were made so that they may
+//! wait.
 //!
 //! # Locks
 //!
@@ -106,20 +126,23 @@
 //!
 //! # Limits
 //!
-//! - Descriptors 0 to 2 block the OS thread: std holds a lock of its own while it uses them.
+//! - Writes to the descriptors 0 to 2, too, block the OS thread, and are not counted: that would cost a system call each.
+//! - So do a `close` that lingers, a `semop` of whose operations some have `IPC_NOWAIT` and others have not, and a `preadv2` or `pwritev2` with
+//!   flags of what is no file.
 //! - A close is seen by those that wait on a worker of the runtime whose OS thread closes. If another OS thread closes, a wait
 //!   goes on.
 //! - Outside of green threads the shims make libc's system calls; unlike libc's functions they are no points of
 //!   `pthread_cancel`.
-//! - A library that was opened with `dlopen(RTLD_DEEPBIND)`, calls that glibc makes inside of itself, system calls that are made
+//! - A library that was opened with `dlopen(RTLD_DEEPBIND)`, calls that glibc makes inside of itself (for `fgets`, say), system calls that are made
 //!   without libc, and statically linked glibc are out of reach.
 //! - On a green thread a blocking `MSG_PEEK | MSG_WAITALL` and `SO_RCVLOWAT` do not wait for more than the first bytes.
 //! - A signal handler that runs on the OS thread ends no wait of a green thread, except as the table says; the calls end with `EINTR`
 //!   less often than elsewhere.
-//! - A call of the offload pool that uses the caller's memory (files, terminals, the older look-ups) is not ended by a kill or a
+//! - A call of the offload pool that uses the caller's memory (files, terminals, commands, the older look-ups) is not ended by a kill or a
 //!   deadline: they count when it is over.
 
 mod addresses;
+mod asynchronous;
 mod behind;
 mod close;
 mod connect;
@@ -127,11 +150,15 @@ mod deadline;
 mod epoll;
 mod file;
 mod file_lock;
+mod fortified;
 mod futex;
 mod hosts;
+mod ipc;
 mod messages;
 mod names;
+mod open;
 pub mod original;
+mod pauses;
 mod pipe;
 mod poll;
 mod pool;
@@ -141,10 +168,12 @@ mod read_write;
 mod report;
 mod select;
 mod sendfile;
+mod signals;
 mod sleep;
 mod splice;
 mod std_park;
 mod symbols;
+mod sync;
 mod system_calls;
 mod transfer;
 mod wait;
@@ -164,14 +193,18 @@ pub enum Group {
     Sleep,
     /// The calls on sockets.
     Net,
-    /// Waiting for descriptors to be ready: `poll`, `select`, `epoll_wait` and their kin.
+    /// Waiting for descriptors to be ready, `poll`, `select`, `epoll_wait` and their kin; and for libc's asynchronous calls.
     Poll,
-    /// Reading and writing what is neither a socket nor a file: pipes, eventfds, terminals.
+    /// Reading and writing what is neither a socket nor a file: pipes, eventfds, terminals; and opening named pipes.
     Pipe,
     /// What locks are made of: `syscall(SYS_futex)`, and the locks of pthreads.
     Futex,
     /// Waiting for child processes.
     Process,
+    /// Waiting for a signal that is blocked: `sigwait` and its kin.
+    Signal,
+    /// Message queues and semaphores of System V, and message queues of POSIX.
+    Ipc,
     /// Looking up names, on the offload pool.
     Dns,
     /// Waiting for the lock of a file.
@@ -183,13 +216,15 @@ pub enum Group {
 
 impl Group {
     /// All groups.
-    pub const ALL: [Group; 9] = [
+    pub const ALL: [Group; 11] = [
         Group::Sleep,
         Group::Net,
         Group::Poll,
         Group::Pipe,
         Group::Futex,
         Group::Process,
+        Group::Signal,
+        Group::Ipc,
         Group::Dns,
         Group::FileLock,
         Group::File,

@@ -17,13 +17,14 @@
 
 use super::connect::polls;
 use super::pool::system_call_on_pool;
+use super::report::count;
 use super::transfer::{rest, total};
-use super::wait::{error, is_nonblocking, wait, would_block};
+use super::wait::{answer, error, is_nonblocking, on_descriptor_of, wait, would_block};
 use super::{Group, file, is_active};
 use crate::scheduler::Worker;
 use crate::sys::event::Direction;
 use crate::sys::raw::{self, preadv2};
-use crate::sys::shimmed::{POSITION, is_called, kind_of, open_again, pwritev2};
+use crate::sys::shimmed::{self, POSITION, is_called, kind_of, open_again, pwritev2};
 use core::slice;
 use libc::{c_int, iovec};
 use std::io;
@@ -171,6 +172,17 @@ pub(super) unsafe fn write(
         }
     };
     if done > 0 { Ok(done) } else { Err(ended) }
+}
+
+/// Waits on the offload pool until a terminal has sent what was written to it.
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn tcdrain(fd: c_int) -> c_int {
+    count!(tcdrain);
+    // SAFETY: refers to no memory.
+    let drained = on_descriptor_of(Group::Pipe.bit(), fd, |worker| unsafe {
+        system_call_on_pool(worker, || shimmed::drain(fd))
+    });
+    drained.unwrap_or_else(|| answer(shimmed::drain(fd))) as c_int
 }
 
 /// What keeps a try from waiting.

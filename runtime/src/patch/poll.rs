@@ -10,7 +10,7 @@
 //! in which the kernel takes it up and puts it back; and a descriptor that is readable while such a signal is pending is waited
 //! for besides. Signals that only the mask blocks may be handled meanwhile: they would be, too, were there another OS thread.
 
-use super::report::count;
+use super::report::{Blocking, blocks, count};
 use super::wait::{on_green, refuse, wait, with_errno};
 use super::{Group, original};
 use crate::clock::Instant;
@@ -108,6 +108,11 @@ unsafe fn poll_green(
             count => unsafe { slice::from_raw_parts_mut(entries, count) },
         };
         if entries.iter().any(|entry| (0..=libc::STDERR_FILENO).contains(&entry.fd)) {
+            let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: so many entries, a valid time, no mask. What it writes there the real call writes anew.
+            if let Ok(0) = unsafe { raw::ppoll(entries.as_mut_ptr(), count, &raw mut none, ptr::null()) } {
+                blocks(Blocking::StandardStream);
+            }
             return None;
         }
         let polled = with_errno(|| {

@@ -95,3 +95,22 @@ pub(super) unsafe fn with_errno_on_pool<T: Send>(
     // SAFETY: the caller's promise.
     unsafe { on_pool(worker, call) }
 }
+
+/// [`on_pool`] for a function of libc that says what has become of it by a number, and by `errno`; `failed` is what it says if there is no
+/// OS thread.
+///
+/// # Safety
+///
+/// As [`on_pool`].
+pub(super) unsafe fn function_on_pool(
+    worker: &Worker,
+    failed: libc::c_int,
+    call: impl FnOnce() -> libc::c_int,
+) -> libc::c_int {
+    let before = errno::last();
+    // SAFETY: the caller's promise.
+    let (answer, code) = unsafe { with_errno_on_pool(worker, call) }
+        .unwrap_or_else(|error| (failed, error.raw_os_error().unwrap_or(libc::EAGAIN)));
+    errno::set(if code == 0 { before } else { code });
+    answer
+}

@@ -6,16 +6,20 @@
 //! child changes, or there is none.
 //!
 //! Each is followed by a try with `WNOHANG`, for another may have been faster.
+//!
+//! `system` and `pclose`, which wait inside of libc, run on the offload pool.
 
+use super::behind::{Behind, behind_errno};
+use super::pool::function_on_pool;
 use super::report::count;
 use super::wait::{error, on_green, refuse, wait, with_errno};
 use super::{Group, original};
 use crate::scheduler::Worker;
 use crate::sys::event::{Direction, EventFd};
 use crate::sys::process::{Pidfd, pidfd};
-use crate::sys::shimmed;
+use crate::sys::shimmed::{self, blocked_signals, blocking_signals};
 use core::ptr;
-use libc::{c_int, id_t, idtype_t, pid_t, rusage, siginfo_t};
+use libc::{FILE, c_char, c_int, id_t, idtype_t, pid_t, rusage, siginfo_t};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -25,6 +29,7 @@ const STACK: usize = 64 * 1024;
 
 #[unsafe(export_name = "wait")]
 pub(super) unsafe extern "C" fn wait_any(status: *mut c_int) -> pid_t {
+    count!(wait);
     // SAFETY: the caller's promise.
     unsafe { wait4(-1, status, 0, ptr::null_mut()) }
 }
@@ -105,6 +110,36 @@ pub(super) unsafe extern "C" fn waitid(
     }
     // SAFETY: the caller's promise.
     unsafe { original::waitid(kind, id, info, options) }
+}
+
+type System = unsafe extern "C" fn(*const c_char) -> c_int;
+type PClose = unsafe extern "C" fn(*mut FILE) -> c_int;
+
+// SAFETY: the type of the function.
+static SYSTEM: Behind<System> = unsafe { Behind::new(c"system", None) };
+// SAFETY: the type of the function.
+static PCLOSE: Behind<PClose> = unsafe { Behind::new(c"pclose", None) };
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn system(command: *const c_char) -> c_int {
+    count!(system);
+    let call = || behind_errno!(SYSTEM, command);
+    let ended = on_green(Group::Process, |worker| {
+        // The child inherits what its maker blocks, which is to be what the caller does.
+        let blocked = blocked_signals();
+        // SAFETY: libc's function may be called on any OS thread, and does not panic.
+        unsafe { function_on_pool(worker, -1, || blocking_signals(blocked, call)) }
+    });
+    ended.unwrap_or_else(call)
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn pclose(stream: *mut FILE) -> c_int {
+    count!(pclose);
+    let call = || behind_errno!(PCLOSE, stream);
+    // SAFETY: libc's function may be called on any OS thread, and does not panic.
+    let ended = on_green(Group::Process, |worker| unsafe { function_on_pool(worker, -1, call) });
+    ended.unwrap_or_else(call)
 }
 
 /// Linux's options about threads that are children.

@@ -1,10 +1,11 @@
 //! `read`, `write` and their kin, which take any descriptor: tried as a receive or a send first, and on what is no socket
 //! (`ENOTSOCK`) as what it is.
 
-use super::report::count;
+use super::connect::polls;
+use super::report::{Blocking, blocks, count, on_patched_green_thread};
 use super::transfer::{send_message, total, transfer};
-use super::wait::{checkpoint, error, on_descriptor_of};
-use super::{Group, is_active, original, pipe};
+use super::wait::{checkpoint, error, is_nonblocking, on_descriptor_of};
+use super::{Group, is_active, is_any_active, original, pipe};
 use crate::scheduler::Worker;
 use crate::sys::event::Direction;
 use crate::sys::raw;
@@ -20,6 +21,9 @@ const GROUPS: u32 = Group::Net.bit() | Group::Pipe.bit() | Group::File.bit();
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
     count!(read);
+    if fd <= libc::STDERR_FILENO {
+        note_standard_stream(fd);
+    }
     // A read of nothing never waits, unlike a receive.
     if len == 0 {
         // SAFETY: the caller's promise.
@@ -52,6 +56,9 @@ pub(super) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
     count!(readv);
+    if fd <= libc::STDERR_FILENO {
+        note_standard_stream(fd);
+    }
     // SAFETY: the caller's promise.
     let Some(message) = (unsafe { message_of(parts, count) }) else {
         // SAFETY: the caller's promise.
@@ -127,6 +134,18 @@ pub(super) unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_
     });
     // SAFETY: the caller's promise.
     sent.unwrap_or_else(|| unsafe { original::writev(fd, parts, count) })
+}
+
+/// Notes a read of a standard stream that waits.
+#[cold]
+fn note_standard_stream(fd: RawFd) {
+    let waits = || {
+        polls(fd, libc::POLLIN).is_ok_and(|ready| !ready)
+            && is_nonblocking(fd).is_ok_and(|is_nonblocking| !is_nonblocking)
+    };
+    if is_any_active(GROUPS) && on_patched_green_thread() && waits() {
+        blocks(Blocking::StandardStream);
+    }
 }
 
 /// The call as one on a socket, if those are patched.

@@ -1,4 +1,4 @@
-//! The group `net`: `splice`, from or to a pipe.
+//! The groups `net` and `pipe`: `splice`, from or to a pipe, and its kin.
 //!
 //! Between pipes and files `SPLICE_F_NONBLOCK` keeps the call from waiting. A blocking socket does not heed it: there the socket's
 //! own flag is set for the length of the call, as [`connect`](super::connect) explains.
@@ -6,14 +6,17 @@
 use super::connect::{Attempt, polls, without_wait};
 use super::original;
 use super::report::count;
-use super::wait::{checkpoint, error, is_nonblocking, on_descriptor_of, time_limit, wait, would_block};
+use super::wait::{
+    answer, checkpoint, error, is_nonblocking, on_descriptor_of, time_limit, wait, would_block,
+};
 use super::{Group, is_active};
 use crate::clock::Instant;
 use crate::park::Wake;
 use crate::scheduler::Worker;
 use crate::sys::event::Direction;
+use crate::sys::raw;
 use crate::sys::shimmed::{self, kind_of};
-use libc::{c_int, c_uint, loff_t, size_t, ssize_t};
+use libc::{c_int, c_uint, iovec, loff_t, size_t, ssize_t};
 use std::io;
 use std::os::fd::RawFd;
 
@@ -100,4 +103,46 @@ fn splice_with(
             return Err(error(libc::EAGAIN));
         }
     }
+}
+
+#[unsafe(no_mangle)]
+pub(super) extern "C" fn tee(from: c_int, to: c_int, len: size_t, flags: c_uint) -> ssize_t {
+    count!(tee);
+    let copied = if (0..=libc::STDERR_FILENO).contains(&to) {
+        None
+    } else {
+        on_descriptor_of(Group::Pipe.bit(), from, |worker| {
+            splice_with(worker, from, to, flags, |flags| shimmed::tee(from, to, len, flags))
+        })
+    };
+    copied.unwrap_or_else(|| answer(shimmed::tee(from, to, len, flags)))
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn vmsplice(
+    fd: c_int,
+    parts: *const iovec,
+    count: size_t,
+    flags: c_uint,
+) -> ssize_t {
+    count!(vmsplice);
+    // SAFETY: the caller's promise.
+    let call = |flags| unsafe { shimmed::vmsplice(fd, parts, count, flags) };
+    let moved = on_descriptor_of(Group::Pipe.bit(), fd, |worker| {
+        if flags & libc::SPLICE_F_NONBLOCK != 0 {
+            return call(flags);
+        }
+        checkpoint(worker, fd)?;
+        loop {
+            match call(flags | libc::SPLICE_F_NONBLOCK) {
+                Err(blocked) if would_block(&blocked) && !is_nonblocking(fd)? => {}
+                result => return result,
+            }
+            // Into or out of the pipe, as it is open.
+            let access = raw::fcntl_flags(fd)?.cast_signed() & libc::O_ACCMODE;
+            let direction = if access == libc::O_RDONLY { Direction::Read } else { Direction::Write };
+            wait(worker, fd, direction, None)?;
+        }
+    });
+    moved.unwrap_or_else(|| answer(call(flags)))
 }

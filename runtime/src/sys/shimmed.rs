@@ -4,7 +4,10 @@ use super::raw::check;
 use super::system_call::syscall;
 use core::ffi::CStr;
 use core::ptr;
-use libc::{c_int, c_uint, c_void, epoll_event, iovec, loff_t, mmsghdr, off_t, siginfo_t, timespec};
+use libc::{
+    c_char, c_int, c_long, c_uint, c_void, epoll_event, iovec, loff_t, mmsghdr, off_t, sembuf, siginfo_t,
+    sigset_t, timespec,
+};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
@@ -246,4 +249,190 @@ pub(crate) fn close_range(first: c_uint, last: c_uint, flags: c_uint) -> io::Res
     // SAFETY: no pointers.
     let result = unsafe { syscall(libc::SYS_close_range, first, last, flags) };
     check(result)
+}
+
+/// # Safety
+///
+/// `path` must be null or a string that ends with a zero byte.
+pub(crate) unsafe fn openat(
+    directory: RawFd,
+    path: *const c_char,
+    flags: c_int,
+    mode: libc::mode_t,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { syscall(libc::SYS_openat, directory, path, flags, mode) };
+    check(result)
+}
+
+/// [`kind_of`] what has this name; of a link, of what it leads to.
+///
+/// # Safety
+///
+/// As [`openat`].
+pub(crate) unsafe fn kind_at(directory: RawFd, path: *const c_char) -> io::Result<libc::mode_t> {
+    // SAFETY: all zeroes are a valid `stat`.
+    let mut stat: libc::stat = unsafe { core::mem::zeroed() };
+    // SAFETY: the caller's promise, and `stat` is valid for a write.
+    super::check(unsafe { libc::fstatat(directory, path, &raw mut stat, 0) })?;
+    Ok(stat.st_mode & libc::S_IFMT)
+}
+
+pub(crate) fn tee(from: RawFd, to: RawFd, len: usize, flags: c_uint) -> io::Result<usize> {
+    // SAFETY: no pointers.
+    let result = unsafe { syscall(libc::SYS_tee, from, to, len, flags) };
+    check(result)
+}
+
+/// # Safety
+///
+/// `parts` must point at `count` buffers, each valid for a read of its length, or for a write if the pipe is read.
+pub(crate) unsafe fn vmsplice(
+    fd: RawFd,
+    parts: *const iovec,
+    count: usize,
+    flags: c_uint,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { syscall(libc::SYS_vmsplice, fd, parts, count, flags) };
+    check(result)
+}
+
+/// Waits until a terminal has sent what was written to it.
+pub(crate) fn drain(fd: RawFd) -> io::Result<usize> {
+    const TCSBRK: c_int = 0x5409;
+    // SAFETY: the command takes a number.
+    let result = unsafe { syscall(libc::SYS_ioctl, fd, TCSBRK, 1) };
+    check(result)
+}
+
+/// # Safety
+///
+/// The offsets must each be null or valid.
+pub(crate) unsafe fn copy_file_range(
+    from: RawFd,
+    from_at: *mut loff_t,
+    to: RawFd,
+    to_at: *mut loff_t,
+    len: usize,
+    flags: c_uint,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { syscall(libc::SYS_copy_file_range, from, from_at, to, to_at, len, flags) };
+    check(result)
+}
+
+pub(crate) fn sync() {
+    // SAFETY: no pointers. It does not fail.
+    unsafe { syscall(libc::SYS_sync) };
+}
+
+pub(crate) fn syncfs(fd: RawFd) -> io::Result<usize> {
+    // SAFETY: no pointers.
+    let result = unsafe { syscall(libc::SYS_syncfs, fd) };
+    check(result)
+}
+
+/// # Safety
+///
+/// With `MS_INVALIDATE` what is mapped there may change.
+pub(crate) unsafe fn msync(address: *mut c_void, len: usize, flags: c_int) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { syscall(libc::SYS_msync, address, len, flags) };
+    check(result)
+}
+
+/// # Safety
+///
+/// `message` must be valid for a write of a number and `len` bytes.
+pub(crate) unsafe fn msgrcv(
+    queue: c_int,
+    message: *mut c_void,
+    len: usize,
+    kind: c_long,
+    flags: c_int,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { syscall(libc::SYS_msgrcv, queue, message, len, kind, flags) };
+    check(result)
+}
+
+/// # Safety
+///
+/// `message` must be valid for a read of a number and `len` bytes.
+pub(crate) unsafe fn msgsnd(
+    queue: c_int,
+    message: *const c_void,
+    len: usize,
+    flags: c_int,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { syscall(libc::SYS_msgsnd, queue, message, len, flags) };
+    check(result)
+}
+
+/// # Safety
+///
+/// `operations` must point at `count` of them; `limit` must be null or valid.
+pub(crate) unsafe fn semtimedop(
+    semaphores: c_int,
+    operations: *const sembuf,
+    count: usize,
+    limit: *const timespec,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { syscall(libc::SYS_semtimedop, semaphores, operations, count, limit) };
+    check(result)
+}
+
+/// # Safety
+///
+/// `message` must be valid for a write of `len` bytes, `priority` null or valid for one; `until` must be null or valid.
+pub(crate) unsafe fn mq_timedreceive(
+    queue: RawFd,
+    message: *mut c_char,
+    len: usize,
+    priority: *mut c_uint,
+    until: *const timespec,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { syscall(libc::SYS_mq_timedreceive, queue, message, len, priority, until) };
+    check(result)
+}
+
+/// # Safety
+///
+/// `message` must be valid for a read of `len` bytes; `until` must be null or valid.
+pub(crate) unsafe fn mq_timedsend(
+    queue: RawFd,
+    message: *const c_char,
+    len: usize,
+    priority: c_uint,
+    until: *const timespec,
+) -> io::Result<usize> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { syscall(libc::SYS_mq_timedsend, queue, message, len, priority, until) };
+    check(result)
+}
+
+/// # Safety
+///
+/// `mask` must be null or valid.
+pub(crate) unsafe fn rt_sigsuspend(mask: *const sigset_t) -> io::Result<usize> {
+    // SAFETY: the caller's promise; the kernel reads its part of the set.
+    let result = unsafe { syscall(libc::SYS_rt_sigsuspend, mask, SIGNALS) };
+    check(result)
+}
+
+/// Runs `f` while this OS thread blocks just these signals.
+pub(crate) fn blocking_signals<T>(set: SignalSet, f: impl FnOnce() -> T) -> T {
+    let mut before: SignalSet = 0;
+    let (new, old) = (&raw const set, &raw mut before);
+    // SAFETY: both are sets of the kernel's.
+    unsafe { syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, new, old, SIGNALS) };
+    let value = f();
+    let none = ptr::null_mut::<SignalSet>();
+    // SAFETY: as above; what it was is not asked for.
+    unsafe { syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, old.cast_const(), none, SIGNALS) };
+    value
 }

@@ -10,19 +10,25 @@
 //! An object that processes share may be given back by another process, and a mutex by libc itself, when an OS thread waits for a
 //! condition variable. Whoever waits for one of these looks again now and then.
 
+mod barrier;
+mod c11;
 mod condvar;
 mod join;
 mod mutex;
 mod once;
 mod rwlock;
 mod semaphore;
+mod spin;
 
+pub(super) use self::barrier::*;
+pub(super) use self::c11::*;
 pub(super) use self::condvar::*;
 pub(super) use self::join::*;
 pub(super) use self::mutex::*;
 pub(super) use self::once::*;
 pub(super) use self::rwlock::*;
 pub(super) use self::semaphore::*;
+pub(super) use self::spin::*;
 
 use super::Group;
 use super::addresses::{self, Key, Outcome, What};

@@ -2,7 +2,7 @@
 
 use super::super::addresses::{self, Key, What};
 use super::super::deadline::Deadline;
-use super::super::report::{Blocking, blocks, count};
+use super::super::report::count;
 use super::{Behind, Try, behind, on_green_that_may_switch, wait_for};
 use crate::inside;
 use crate::park::Reason;
@@ -13,11 +13,6 @@ type Once = unsafe extern "C" fn(*mut c_int, Option<extern "C" fn()>) -> c_int;
 
 // SAFETY: the type of the function.
 static ONCE: Behind<Once> = unsafe { Behind::new(c"pthread_once", None) };
-
-type Barrier = unsafe extern "C" fn(*mut libc::pthread_barrier_t) -> c_int;
-
-// SAFETY: the type of the function.
-static BARRIER: Behind<Barrier> = unsafe { Behind::new(c"pthread_barrier_wait", None) };
 
 /// What a control says when it has happened.
 const DONE: c_int = 2;
@@ -56,14 +51,4 @@ pub(in super::super) unsafe extern "C" fn pthread_once(
         Some(answer)
     });
     happened.unwrap_or_else(|| behind!(ONCE, control, routine))
-}
-
-/// Blocks, and is only noted: who has come to a barrier is known to libc alone.
-#[unsafe(no_mangle)]
-pub(in super::super) unsafe extern "C" fn pthread_barrier_wait(
-    barrier: *mut libc::pthread_barrier_t,
-) -> c_int {
-    count!(pthread_barrier_wait);
-    blocks(Blocking::Barrier);
-    behind!(BARRIER, barrier)
 }

@@ -1,0 +1,275 @@
+//! What is known to block and is not made cooperative: on a green thread each does what libc does, and `patch::report` counts it. Used
+//! so that it does not wait it is not counted.
+
+mod patching;
+
+use libc::{SIGUSR1, c_int, pthread_cond_t, pthread_mutex_t};
+use osier::patch::Group;
+use patching::{answer, watchdog};
+use std::cell::UnsafeCell;
+use std::io::{PipeWriter, Write};
+use std::mem::{MaybeUninit, zeroed};
+use std::os::fd::AsRawFd;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+const MILLI: Duration = Duration::from_millis(1);
+
+const BARRIER: &str = "pthread_barrier_wait";
+const ROBUST: &str = "pthread_mutex_lock of a mutex that is robust or changes priorities";
+const SHARED: &str = "pthread_cond_wait of a condition variable that processes share";
+const PRIORITY: &str = "syscall(SYS_futex, ..) with an operation of priority inheritance";
+const STANDARD: &str = "read or poll of the descriptors 0 to 2";
+
+/// An object of C, which is there for ever.
+struct Object<T>(UnsafeCell<MaybeUninit<T>>);
+
+// SAFETY: the functions of C may be called on any thread.
+unsafe impl<T> Sync for Object<T> {}
+
+impl<T> Object<T> {
+    fn new(init: impl FnOnce(*mut T) -> c_int) -> &'static Object<T> {
+        let object = Box::leak(Box::new(Object(UnsafeCell::new(MaybeUninit::zeroed()))));
+        assert_eq!(init(object.at()), 0);
+        object
+    }
+
+    fn at(&self) -> *mut T {
+        self.0.get().cast()
+    }
+}
+
+fn count(what: &str) -> u64 {
+    let blocking = osier::patch::report().blocking;
+    blocking.iter().find(|(name, _)| *name == what).unwrap_or_else(|| panic!("{what} is not listed")).1
+}
+
+/// Makes a call on a green thread, which waits until another OS thread, which goes by the count, has made `release`: and no other green thread
+/// runs meanwhile.
+fn blocks<T>(what: &'static str, call: impl FnOnce() -> T, release: impl FnOnce() + Send + 'static) -> T {
+    let before = count(what);
+    let neighbour = osier::spawn(|| ());
+    let releaser = std::thread::spawn(move || {
+        while count(what) == before {
+            std::thread::sleep(MILLI);
+        }
+        release();
+    });
+    let value = call();
+    assert!(!neighbour.is_finished(), "{what} let others run");
+    assert_eq!(count(what), before + 1, "{what}");
+    neighbour.join().unwrap();
+    releaser.join().unwrap();
+    value
+}
+
+fn goes_on<T>(what: &str, call: impl FnOnce() -> T) -> T {
+    let before = count(what);
+    let value = call();
+    assert_eq!(count(what), before, "{what} did not wait");
+    value
+}
+
+fn barriers() {
+    // SAFETY: valid for a write.
+    let barrier = Object::new(|at| unsafe { libc::pthread_barrier_init(at, null(), 2) });
+    // SAFETY: it is valid.
+    let wait = || unsafe { libc::pthread_barrier_wait(barrier.at()) };
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let own = blocks(BARRIER, wait, move || sender.send(wait()).unwrap());
+    let mut both = [own, receiver.recv().unwrap()];
+    both.sort_unstable();
+    assert_eq!(both, [libc::PTHREAD_BARRIER_SERIAL_THREAD, 0]);
+}
+
+fn mutex(set: impl FnOnce(*mut libc::pthread_mutexattr_t) -> c_int) -> &'static Object<pthread_mutex_t> {
+    let mut attributes = MaybeUninit::uninit();
+    // SAFETY: valid for a write.
+    assert_eq!(unsafe { libc::pthread_mutexattr_init(attributes.as_mut_ptr()) }, 0);
+    assert_eq!(set(attributes.as_mut_ptr()), 0);
+    // SAFETY: both are valid.
+    Object::new(|at| unsafe { libc::pthread_mutex_init(at, attributes.as_ptr()) })
+}
+
+fn special_mutexes() {
+    // SAFETY: valid attributes.
+    let robust = mutex(|at| unsafe { libc::pthread_mutexattr_setrobust(at, libc::PTHREAD_MUTEX_ROBUST) });
+    // SAFETY: valid attributes.
+    let inheriting =
+        mutex(|at| unsafe { libc::pthread_mutexattr_setprotocol(at, libc::PTHREAD_PRIO_INHERIT) });
+    for mutex in [robust, inheriting] {
+        let (held, has_it) = std::sync::mpsc::channel();
+        let (go, is_to_go) = std::sync::mpsc::channel();
+        let holder = std::thread::spawn(move || {
+            // SAFETY: it is valid.
+            assert_eq!(unsafe { libc::pthread_mutex_lock(mutex.at()) }, 0);
+            held.send(()).unwrap();
+            is_to_go.recv().unwrap();
+            // SAFETY: it is valid, and this OS thread's.
+            assert_eq!(unsafe { libc::pthread_mutex_unlock(mutex.at()) }, 0);
+        });
+        has_it.recv().unwrap();
+        // SAFETY: it is valid.
+        let tried = goes_on(ROBUST, || unsafe { libc::pthread_mutex_trylock(mutex.at()) });
+        assert_eq!(tried, libc::EBUSY);
+        // SAFETY: it is valid.
+        let lock = || unsafe { libc::pthread_mutex_lock(mutex.at()) };
+        assert_eq!(blocks(ROBUST, lock, move || go.send(()).unwrap()), 0);
+        // SAFETY: it is valid, and this OS thread's.
+        assert_eq!(unsafe { libc::pthread_mutex_unlock(mutex.at()) }, 0);
+        holder.join().unwrap();
+    }
+}
+
+fn a_shared_condition_variable() {
+    let mutex = mutex(|_| 0);
+    let condvar: &Object<pthread_cond_t> = Object::new(|at| {
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: valid for a write.
+        assert_eq!(unsafe { libc::pthread_condattr_init(attributes.as_mut_ptr()) }, 0);
+        let shared = libc::PTHREAD_PROCESS_SHARED;
+        // SAFETY: valid attributes.
+        assert_eq!(unsafe { libc::pthread_condattr_setpshared(attributes.as_mut_ptr(), shared) }, 0);
+        // SAFETY: both are valid.
+        unsafe { libc::pthread_cond_init(at, attributes.as_ptr()) }
+    });
+    // SAFETY: it is valid, here and below.
+    assert_eq!(unsafe { libc::pthread_mutex_lock(mutex.at()) }, 0);
+    // SAFETY: both are valid.
+    let wait = || unsafe { libc::pthread_cond_wait(condvar.at(), mutex.at()) };
+    let signal = move || {
+        // Under the mutex, which it has until it waits.
+        // SAFETY: it is valid.
+        assert_eq!(unsafe { libc::pthread_mutex_lock(mutex.at()) }, 0);
+        // SAFETY: it is valid.
+        assert_eq!(unsafe { libc::pthread_cond_signal(condvar.at()) }, 0);
+        // SAFETY: it is valid, and this OS thread's.
+        assert_eq!(unsafe { libc::pthread_mutex_unlock(mutex.at()) }, 0);
+    };
+    assert_eq!(blocks(SHARED, wait, signal), 0);
+    // SAFETY: it is valid, and this OS thread's.
+    assert_eq!(unsafe { libc::pthread_mutex_unlock(mutex.at()) }, 0);
+}
+
+fn a_futex_of_priorities() {
+    static WORD: AtomicU32 = AtomicU32::new(0);
+    let call = |operation: c_int| {
+        // SAFETY: the word is there for ever; no time.
+        answer(unsafe { libc::syscall(libc::SYS_futex, WORD.as_ptr(), operation, 0, null::<u8>()) } as isize)
+    };
+    let (held, has_it) = std::sync::mpsc::channel();
+    let (go, is_to_go) = std::sync::mpsc::channel();
+    let holder = std::thread::spawn(move || {
+        assert_eq!(call(libc::FUTEX_LOCK_PI), Ok(0));
+        held.send(()).unwrap();
+        is_to_go.recv().unwrap();
+        assert_eq!(call(libc::FUTEX_UNLOCK_PI), Ok(0));
+    });
+    has_it.recv().unwrap();
+    assert_eq!(goes_on(PRIORITY, || call(libc::FUTEX_TRYLOCK_PI)), Err(libc::EAGAIN));
+    assert_eq!(blocks(PRIORITY, || call(libc::FUTEX_LOCK_PI), move || go.send(()).unwrap()), Ok(0));
+    assert_eq!(call(libc::FUTEX_UNLOCK_PI), Ok(0));
+    holder.join().unwrap();
+}
+
+fn waits_for_handlers() {
+    extern "C" fn handle(_: c_int) {}
+    let handler: extern "C" fn(c_int) = handle;
+    // SAFETY: the handler does nothing.
+    unsafe { libc::signal(SIGUSR1, handler as libc::sighandler_t) };
+    // SAFETY: no pointers.
+    let own = unsafe { libc::pthread_self() };
+    // SAFETY: all zero is a set, and an OS thread that waits for this one.
+    let send = move || assert_eq!(unsafe { libc::pthread_kill(own, SIGUSR1) }, 0);
+    // SAFETY: all zero is the set of nothing.
+    let (mut blocked, nothing): (libc::sigset_t, libc::sigset_t) = unsafe { zeroed() };
+    // SAFETY: the set is valid.
+    assert_eq!(unsafe { libc::sigaddset(&mut blocked, SIGUSR1) }, 0);
+    // SAFETY: the set is valid.
+    assert_eq!(unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &blocked, null_mut()) }, 0);
+    // SAFETY: the set is valid.
+    let suspend = || answer(unsafe { libc::sigsuspend(&nothing) } as isize);
+    assert_eq!(blocks("sigsuspend", suspend, send), Err(libc::EINTR));
+    // SAFETY: the set is valid.
+    assert_eq!(unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &nothing, null_mut()) }, 0);
+
+    // Sent until it has come: the count is a little ahead of the call.
+    static OVER: AtomicU32 = AtomicU32::new(0);
+    let send = move || {
+        while OVER.load(Ordering::SeqCst) == 0 {
+            send();
+            std::thread::sleep(MILLI);
+        }
+    };
+    let pause = || {
+        // SAFETY: no pointers.
+        let paused = answer(unsafe { libc::pause() } as isize);
+        OVER.store(1, Ordering::SeqCst);
+        paused
+    };
+    assert_eq!(blocks("pause", pause, send), Err(libc::EINTR));
+}
+
+/// Has descriptor 0 be a pipe's end; gives the other.
+fn new_standard_input() -> PipeWriter {
+    let (reader, writer) = std::io::pipe().unwrap();
+    // SAFETY: nothing of the test's needs its standard input.
+    assert_eq!(unsafe { libc::dup2(reader.as_raw_fd(), 0) }, 0);
+    writer
+}
+
+fn standard_input(writer: &PipeWriter) {
+    let write = |mut writer: &PipeWriter| writer.write_all(b"x").unwrap();
+    let read = || {
+        let mut byte = 0_u8;
+        // SAFETY: valid for a write.
+        answer(unsafe { libc::read(0, (&raw mut byte).cast(), 1) })
+    };
+    let readv = || {
+        let mut byte = 0_u8;
+        let part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        // SAFETY: one part, valid for a write.
+        answer(unsafe { libc::readv(0, &part, 1) })
+    };
+    let poll = |timeout| {
+        let mut entry = libc::pollfd { fd: 0, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry.
+        answer(unsafe { libc::poll(&mut entry, 1, timeout) } as isize)
+    };
+    let theirs = || writer.try_clone().unwrap();
+    let other = theirs();
+    assert_eq!(blocks(STANDARD, read, move || write(&other)), Ok(1));
+    let other = theirs();
+    assert_eq!(blocks(STANDARD, readv, move || write(&other)), Ok(1));
+    assert_eq!(goes_on(STANDARD, || poll(0)), Ok(0));
+    let other = theirs();
+    assert_eq!(blocks(STANDARD, || poll(-1), move || write(&other)), Ok(1));
+    assert_eq!(goes_on(STANDARD, read), Ok(1), "there is something");
+}
+
+#[test]
+fn known_blocking_calls_are_made_and_counted() {
+    watchdog();
+    let writer = new_standard_input();
+    // SAFETY: valid for a write.
+    let barrier = Object::new(|at| unsafe { libc::pthread_barrier_init(at, null(), 1) });
+    // SAFETY: it is valid.
+    let wait = || unsafe { libc::pthread_barrier_wait(barrier.at()) };
+    osier::run(|| goes_on(BARRIER, wait));
+    [Group::Net, Group::Poll, Group::Pipe, Group::Signal].into_iter().for_each(osier::patch::group);
+    goes_on(BARRIER, wait);
+    osier::run(|| {
+        barriers();
+        waits_for_handlers();
+        standard_input(&writer);
+    });
+    osier::patch::group(Group::Futex);
+    osier::run(|| {
+        special_mutexes();
+        a_shared_condition_variable();
+        a_futex_of_priorities();
+    });
+    let text = osier::patch::report().to_string();
+    assert!(text.contains("blocked the OS thread, 1 times: sigsuspend"), "{text}");
+}
