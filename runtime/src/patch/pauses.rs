@@ -4,9 +4,8 @@ use super::deadline::Deadline;
 use super::wait::refuse;
 use crate::clock::Instant;
 use crate::limits::with_shield;
-use crate::park::{Cancelled, Reason, park};
+use crate::park::{Reason, park};
 use crate::scheduler::Worker;
-use crate::thread::sleep_checked;
 use core::time::Duration;
 use libc::c_int;
 use std::io;
@@ -40,10 +39,10 @@ impl Pauses {
     }
 
     /// A pause in a call that knows of no error with which it could end early.
-    pub(super) fn pause_shielded(&mut self, worker: &Worker, until: Option<Instant>) {
+    pub(super) fn pause_shielded(&mut self, worker: &Worker, what: &'static str, until: Option<Instant>) {
         let end = self.next(worker, until);
         // Under a shield, so it is not cancelled.
-        let _: Result<(), Cancelled> = with_shield(|| sleep_checked(end));
+        let _ = with_shield(|| park(Reason::NextTry(what), end));
     }
 
     fn next(&mut self, worker: &Worker, until: Option<Instant>) -> Option<Instant> {

@@ -47,7 +47,7 @@ unsafe fn join(
                 libc::EBUSY => {}
                 answer => return Some(answer),
             }
-            pauses.pause_shielded(worker, deadline.next_stop(worker, None));
+            pauses.pause_shielded(worker, "pthread_join", deadline.next_stop(worker, None));
         }
     })
 }

@@ -35,7 +35,7 @@ pub(in super::super) unsafe extern "C" fn pthread_spin_lock(lock: *mut pthread_s
             if spins < SPINS {
                 core::hint::spin_loop();
             } else {
-                pauses.pause_shielded(worker, None);
+                pauses.pause_shielded(worker, "pthread_spin_lock", None);
             }
         }
     });
