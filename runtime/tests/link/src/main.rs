@@ -1,10 +1,14 @@
-//! Exits with 0 if unmodified std is cooperative on green threads, in whichever way this program was linked.
+//! Exits with 0 if unmodified std, and C code, is cooperative on green threads, in whichever way this program was linked.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 fn main() -> ExitCode {
@@ -14,11 +18,33 @@ fn main() -> ExitCode {
         eprintln!("shared libraries get these from libc: {strays:?}");
         return ExitCode::FAILURE;
     }
-    let checks = [("sleep", sleepers_take_turns()), ("net", matches!(both_ends_talk(), Ok(true))), ("dns", names())];
-    for (name, passed) in checks {
-        println!("{name}: {}", if passed { "cooperative" } else { "BLOCKS" });
+    watchdog();
+    // SAFETY: constants of calls.c.
+    let (object, library) = unsafe { (&calls_of_object, &calls_of_library) };
+    let checks: [(&str, &dyn Fn() -> bool); 6] = [
+        ("sleep", &sleepers_take_turns),
+        ("net", &|| matches!(both_ends_talk(), Ok(true))),
+        ("locks", &locks_are_handed_on),
+        ("dns", &names),
+        ("an object of C", &|| matches!(c_waits(object), Ok(true))),
+        ("a shared library of C", &|| matches!(c_waits(library), Ok(true))),
+    ];
+    let mut all_passed = true;
+    for (name, check) in checks {
+        let passed = check();
+        println!("{name}: {}", if passed { "cooperative" } else { "FAILS" });
+        all_passed &= passed;
     }
-    if checks.iter().all(|(_, passed)| *passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Most of the checks would never end were a call to block the OS thread.
+fn watchdog() {
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(60));
+        eprintln!("the OS thread is blocked");
+        std::process::exit(2);
+    });
 }
 
 /// The one that sleeps longer begins first and ends last; were its sleep to block, the other would begin after it.
@@ -40,13 +66,8 @@ fn sleepers_take_turns() -> bool {
     *log.borrow() == [("long", "begins"), ("short", "begins"), ("short", "ends"), ("long", "ends")]
 }
 
-/// A server and a client of std's on one OS thread. Were one of them to block it, this would never end: a watchdog ends it.
+/// A server and a client of std's on one OS thread.
 fn both_ends_talk() -> std::io::Result<bool> {
-    std::thread::spawn(|| {
-        std::thread::sleep(Duration::from_secs(60));
-        eprintln!("std's sockets block the OS thread");
-        std::process::exit(2);
-    });
     osier::run(|| {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
@@ -66,11 +87,78 @@ fn both_ends_talk() -> std::io::Result<bool> {
     })
 }
 
+/// A mutex that the neighbour waits for, and a barrier (a mutex and a condition variable), at which it waits for us.
+fn locks_are_handed_on() -> bool {
+    osier::run(|| {
+        let shared = Arc::new((Mutex::new(0), Barrier::new(2)));
+        let Ok(mut count) = shared.0.lock() else { return false };
+        let theirs = shared.clone();
+        let neighbour = osier::spawn(move || {
+            let seen = theirs.0.lock().map(|count| *count);
+            theirs.1.wait();
+            seen.ok()
+        });
+        osier::yield_now();
+        *count = 1;
+        drop(count);
+        shared.1.wait();
+        matches!(neighbour.join(), Ok(Some(1)))
+    })
+}
+
 /// A name is looked up while a neighbour runs.
 fn names() -> bool {
     osier::run(|| {
-        let neighbour = osier::spawn(|| osier::yield_now());
+        let neighbour = osier::spawn(osier::yield_now);
         let found = ("localhost", 80).to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
         found && neighbour.is_finished()
+    })
+}
+
+/// Functions of calls.c. Each gives 1 if all went well.
+#[repr(C)]
+struct Calls {
+    wait_for_input: extern "C" fn(c_int) -> c_int,
+    receive_byte: extern "C" fn(c_int) -> c_int,
+    lock: extern "C" fn(c_int) -> c_int,
+    unlock: extern "C" fn(c_int) -> c_int,
+}
+
+unsafe extern "C" {
+    static calls_of_object: Calls;
+    static calls_of_library: Calls;
+}
+
+/// A neighbour waits in C three times, while this one goes on.
+fn c_waits(calls: &'static Calls) -> std::io::Result<bool> {
+    osier::run(|| {
+        let (mut ours, theirs) = UnixStream::pair()?;
+        let done = Rc::new(Cell::new(0));
+        if (calls.lock)(-1) != 1 {
+            return Ok(false);
+        }
+        let counts = done.clone();
+        let neighbour = osier::spawn_local(move || {
+            for call in [calls.receive_byte, calls.wait_for_input, calls.lock, calls.unlock] {
+                if call(theirs.as_raw_fd()) == 1 {
+                    counts.set(counts.get() + 1);
+                }
+            }
+        });
+        let is_waiting_after = |count| {
+            while done.get() < count && !neighbour.is_finished() {
+                osier::yield_now();
+            }
+            (0..10).for_each(|_| osier::yield_now());
+            done.get() == count
+        };
+        let waited_to_receive = is_waiting_after(0);
+        ours.write_all(b"1")?;
+        let waited_for_input = is_waiting_after(1);
+        ours.write_all(b"2")?;
+        let waited_for_lock = is_waiting_after(2);
+        let unlocked = (calls.unlock)(-1) == 1;
+        let ended = neighbour.join().is_ok() && done.get() == 4;
+        Ok(waited_to_receive && waited_for_input && waited_for_lock && unlocked && ended)
     })
 }

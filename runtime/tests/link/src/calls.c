@@ -1,0 +1,36 @@
+// What C code calls that has never heard of Osier. `CALLS` is the name of the table, the only thing that others see.
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static int wait_for_input(int fd) {
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    return poll(&entry, 1, -1) == 1 && entry.revents == POLLIN;
+}
+
+static int receive_byte(int fd) {
+    char byte;
+    return recv(fd, &byte, 1, 0) == 1;
+}
+
+static int lock(int fd) {
+    (void)fd;
+    return pthread_mutex_lock(&mutex) == 0;
+}
+
+static int unlock(int fd) {
+    (void)fd;
+    return pthread_mutex_unlock(&mutex) == 0;
+}
+
+struct calls {
+    int (*wait_for_input)(int fd);
+    int (*receive_byte)(int fd);
+    int (*lock)(int fd);
+    int (*unlock)(int fd);
+};
+
+const struct calls CALLS = {wait_for_input, receive_byte, lock, unlock};
