@@ -1,10 +1,12 @@
-//! Sends and receives single bytes on a socket that is ready, on a green thread with everything patched; `.ci/shim-cost` counts the
-//! instructions and system calls of that.
+//! Sends and receives single bytes on a socket that is ready, and locks and unlocks what nobody else has, on a green thread with
+//! everything patched; `.ci/shim-cost` counts the instructions and system calls of that.
 //!
 //! `shim_cost raw|send|recv COUNT`: by system calls alone; with `send` through its shim; with `recv` through its shim.
+//! `shim_cost mutex|rwlock COUNT`: a mutex of pthreads; a reader-writer lock of pthreads, to read.
 #![expect(unsafe_code, reason = "calls libc")]
 
 use libc::iovec;
+use std::cell::UnsafeCell;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -17,15 +19,39 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     osier::patch::all();
-    let moved = osier::run(|| {
-        let Ok((one, other)) = UnixStream::pair() else { return 0 };
-        let (from, to) = (one.as_raw_fd(), other.as_raw_fd());
-        let (send, recv) = (mode == "send", mode == "recv");
-        let mut byte = 7_u8;
-        let byte = iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-        (0..count).filter(|_| sends(from, send, &byte) == 1 && receives(to, recv, &byte) == 1).count()
+    let done = osier::run(|| match mode.as_str() {
+        "mutex" => {
+            let mutex = UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER);
+            (0..count).filter(|_| locks(&mutex)).count()
+        }
+        "rwlock" => {
+            let lock = UnsafeCell::new(libc::PTHREAD_RWLOCK_INITIALIZER);
+            (0..count).filter(|_| locks_to_read(&lock)).count()
+        }
+        _ => {
+            let Ok((one, other)) = UnixStream::pair() else { return 0 };
+            let (from, to) = (one.as_raw_fd(), other.as_raw_fd());
+            let (send, recv) = (mode == "send", mode == "recv");
+            let mut byte = 7_u8;
+            let byte = iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+            (0..count).filter(|_| sends(from, send, &byte) == 1 && receives(to, recv, &byte) == 1).count()
+        }
     });
-    if moved == count { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if done == count { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn locks(mutex: &UnsafeCell<libc::pthread_mutex_t>) -> bool {
+    // SAFETY: valid, and locked by nobody.
+    let locked = unsafe { libc::pthread_mutex_lock(mutex.get()) };
+    // SAFETY: locked just now.
+    locked == 0 && unsafe { libc::pthread_mutex_unlock(mutex.get()) } == 0
+}
+
+fn locks_to_read(lock: &UnsafeCell<libc::pthread_rwlock_t>) -> bool {
+    // SAFETY: valid, and locked by nobody.
+    let locked = unsafe { libc::pthread_rwlock_rdlock(lock.get()) };
+    // SAFETY: locked just now.
+    locked == 0 && unsafe { libc::pthread_rwlock_unlock(lock.get()) } == 0
 }
 
 /// Without the shim: by a system call that `osier` does not count, unlike those of the same name.

@@ -32,8 +32,11 @@ impl<F: Copy> Behind<F> {
         if found.is_null() {
             found = self.look_up();
         }
+        if found.is_null() {
+            return None;
+        }
         // SAFETY: not null, so it is the function, whose type the maker has promised.
-        (!found.is_null()).then(|| unsafe { core::mem::transmute_copy::<*mut c_void, F>(&found) })
+        Some(unsafe { core::mem::transmute_copy::<*mut c_void, F>(&found) })
     }
 
     /// The dynamic linker waits for no lock of pthreads through the functions that it offers.

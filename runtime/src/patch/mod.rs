@@ -230,6 +230,7 @@ impl Group {
         Group::File,
     ];
 
+    #[inline(always)]
     const fn bit(self) -> u32 {
         1 << self as u32
     }
@@ -284,14 +285,14 @@ extern "C" fn deactivate() {
 }
 
 /// Whether a group of these bits was activated.
-#[inline]
+#[inline(always)]
 fn is_any_active(bits: u32) -> bool {
     ACTIVE.load(Ordering::Relaxed) & bits != 0
 }
 
 /// Whether a group was activated.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn is_active(group: Group) -> bool {
     is_any_active(group.bit())
 }

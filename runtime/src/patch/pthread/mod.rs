@@ -43,6 +43,26 @@ use libc::c_int;
 /// How often is looked at what may be given back unseen.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// Takes what is free, on any thread, by libc's function that does not wait. Not while the group is not active.
+///
+/// Whoever would wait for it would have it just so. Nearly always this is all there is to a call, so that who calls, and whether
+/// it may be parked, is only asked when this was in vain.
+///
+/// # Safety
+///
+/// The object must be valid.
+#[inline(always)]
+unsafe fn take_free<T>(attempt: &Behind<unsafe extern "C" fn(*mut T) -> c_int>, object: *mut T) -> bool {
+    if !super::is_active(Group::Futex) {
+        return false;
+    }
+    match attempt.function() {
+        // SAFETY: the caller's promise.
+        Some(function) => unsafe { function(object) == 0 },
+        None => false,
+    }
+}
+
 /// Runs `f` if the call was made on a green thread that may be parked here.
 fn on_green_that_may_switch<T>(f: impl FnOnce(&Worker) -> Option<T>) -> Option<T> {
     on_green(Group::Futex, |worker| if worker.may_switch() { f(worker) } else { None }).flatten()

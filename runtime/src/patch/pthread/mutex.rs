@@ -17,14 +17,13 @@ use super::super::addresses::{Key, What};
 use super::super::deadline::Deadline;
 use super::super::report::{Blocking, blocks, count};
 use super::super::{Group, is_active};
-use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, wait_for};
+use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, take_free, wait_for};
 use crate::inside;
 use crate::park::Reason;
 use crate::primitive::Mutex;
 use crate::scheduler::{Worker, running_id};
 use core::time::Duration;
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
-use std::collections::BTreeMap;
 use std::io::Read;
 
 type Lock = unsafe extern "C" fn(*mut pthread_mutex_t) -> c_int;
@@ -54,49 +53,57 @@ const SHARED: c_int = 128;
 /// How long the OS thread is blocked for a mutex of another one.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Recursive and error-checking mutexes that green threads have: at this address, whose, and how many times.
-static OWNERS: Mutex<BTreeMap<usize, (u64, usize)>> = Mutex::new(BTreeMap::new());
+/// Whose a mutex is, by the green thread's id, and how many times it has locked it.
+type Owner = (u64, usize);
+
+/// Recursive and error-checking mutexes that green threads have, by their addresses; in several lists, each of which is short.
+static OWNERS: [Mutex<Vec<(usize, Owner)>>; 64] = [const { Mutex::new(Vec::new()) }; 64];
 
 /// Uses the owner that is noted; not with another lock of this room held.
-fn with_owner<T>(mutex: *mut pthread_mutex_t, f: impl FnOnce(&mut Option<(u64, usize)>) -> T) -> T {
+fn with_owner<T>(mutex: *mut pthread_mutex_t, f: impl FnOnce(&mut Option<Owner>) -> T) -> T {
+    let address = mutex as usize;
     inside::run(|| {
-        let mut owners = OWNERS.lock();
-        let before = owners.get(&(mutex as usize)).copied();
-        let mut owner = before;
+        // Two mutexes are 40 bytes apart at least.
+        let mut owners = OWNERS[address / 32 % OWNERS.len()].lock();
+        let place = owners.iter().position(|(of, _)| *of == address);
+        let mut owner = place.map(|place| owners[place].1);
         let value = f(&mut owner);
-        match owner {
-            Some(owner) if before != Some(owner) => drop(owners.insert(mutex as usize, owner)),
-            None if before.is_some() => drop(owners.remove(&(mutex as usize))),
-            _ => {}
+        match (place, owner) {
+            (Some(place), Some(owner)) => owners[place].1 = owner,
+            (Some(place), None) => drop(owners.swap_remove(place)),
+            (None, Some(owner)) => owners.push((address, owner)),
+            (None, None) => {}
         }
         value
     })
 }
 
-/// Whether libc would take one green thread for another.
+/// The kind of a mutex.
 ///
 /// # Safety
 ///
 /// The mutex must be valid.
-unsafe fn knows_its_owner(mutex: *mut pthread_mutex_t) -> bool {
+unsafe fn kind_of(mutex: *mut pthread_mutex_t) -> c_int {
     // SAFETY: the caller's promise.
-    let kind = unsafe { field(mutex, KIND) } & TYPE;
-    matches!(kind, libc::PTHREAD_MUTEX_RECURSIVE | libc::PTHREAD_MUTEX_ERRORCHECK)
+    unsafe { field(mutex, KIND) }
+}
+
+/// Whether libc would take one green thread for another.
+fn knows_its_owner(kind: c_int) -> bool {
+    matches!(kind & TYPE, libc::PTHREAD_MUTEX_RECURSIVE | libc::PTHREAD_MUTEX_ERRORCHECK)
 }
 
 /// Tries to lock. Never waits.
 ///
 /// # Safety
 ///
-/// The mutex must be valid, and the caller on a green thread.
-unsafe fn try_on_green(mutex: *mut pthread_mutex_t) -> Try {
+/// The mutex must be valid and of this kind, and the caller on a green thread.
+unsafe fn try_on_green(mutex: *mut pthread_mutex_t, kind: c_int) -> Try {
     let busy = |answer| if answer == libc::EBUSY { Try::Busy } else { Try::Done(answer) };
-    // SAFETY: the caller's promise.
-    if !unsafe { knows_its_owner(mutex) } {
+    if !knows_its_owner(kind) {
         return busy(behind!(TRY_LOCK, mutex));
     }
-    // SAFETY: the caller's promise.
-    let is_recursive = unsafe { field(mutex, KIND) } & TYPE == libc::PTHREAD_MUTEX_RECURSIVE;
+    let is_recursive = kind & TYPE == libc::PTHREAD_MUTEX_RECURSIVE;
     let me = running_id();
     with_owner(mutex, |owner| match owner {
         Some((id, _)) if *id != me => Try::Busy,
@@ -122,21 +129,22 @@ pub(super) unsafe fn lock_on_green(
     deadline: &Deadline,
 ) -> Option<c_int> {
     // SAFETY: the caller's promise.
-    let kind = unsafe { field(mutex, KIND) };
+    let kind = unsafe { kind_of(mutex) };
     if kind & ROBUST_OR_PRIORITY != 0 {
         blocks(Blocking::RobustMutex);
         return None;
     }
     // SAFETY: the caller's promise.
-    let attempt = || unsafe { try_on_green(mutex) };
+    let attempt = || unsafe { try_on_green(mutex, kind) };
     let key = Key { address: mutex as usize, what: What::Mutex };
     let reason = Reason::Pthread("pthread mutex", mutex as usize);
-    // SAFETY: no pointers.
-    let own = unsafe { libc::gettid() };
     loop {
         if let Try::Done(answer) = attempt() {
             return Some(answer);
         }
+        // A system call, which a lock that is free does without.
+        // SAFETY: no pointers.
+        let own = unsafe { libc::gettid() };
         // SAFETY: the caller's promise.
         let owner = unsafe { field(mutex, OWNER) };
         if owner == own {
@@ -198,7 +206,7 @@ unsafe fn block_for(mutex: *mut pthread_mutex_t, deadline: &Deadline, worker: &W
     match behind!(TIMED_LOCK, mutex, &until) {
         0 => {
             // SAFETY: the caller's promise.
-            if unsafe { knows_its_owner(mutex) } {
+            if knows_its_owner(unsafe { kind_of(mutex) }) {
                 with_owner(mutex, |owner| *owner = Some((running_id(), 1)));
             }
             Blocked::Locked
@@ -222,6 +230,21 @@ fn sleeps(id: c_int) -> bool {
     })
 }
 
+/// Unlocks a mutex that knows its owner, on a green thread.
+fn unlock_owned(mutex: *mut pthread_mutex_t, unlock: impl FnOnce() -> c_int) -> c_int {
+    let me = running_id();
+    with_owner(mutex, |owner| match owner {
+        Some((id, _)) if *id != me => libc::EPERM,
+        _ => {
+            let answer = unlock();
+            if answer == 0 {
+                *owner = owner.and_then(|(id, count)| (count > 1).then(|| (id, count - 1)));
+            }
+            answer
+        }
+    })
+}
+
 /// Unlocks, on any thread.
 ///
 /// # Safety
@@ -232,24 +255,12 @@ pub(super) unsafe fn unlock(mutex: *mut pthread_mutex_t) -> c_int {
         return behind!(UNLOCK, mutex);
     }
     // SAFETY: the caller's promise.
-    let on_green = unsafe { knows_its_owner(mutex) }
-        .then(|| {
-            on_green_that_may_switch(|_| {
-                let me = running_id();
-                Some(with_owner(mutex, |owner| match owner {
-                    Some((id, _)) if *id != me => libc::EPERM,
-                    _ => {
-                        let answer = behind!(UNLOCK, mutex);
-                        if answer == 0 {
-                            *owner = owner.and_then(|(id, count)| (count > 1).then(|| (id, count - 1)));
-                        }
-                        answer
-                    }
-                }))
-            })
-        })
-        .flatten();
-    let answer = on_green.unwrap_or_else(|| behind!(UNLOCK, mutex));
+    let answer = if knows_its_owner(unsafe { kind_of(mutex) }) {
+        let unlock = || behind!(UNLOCK, mutex);
+        on_green_that_may_switch(|_| Some(unlock_owned(mutex, unlock))).unwrap_or_else(unlock)
+    } else {
+        behind!(UNLOCK, mutex)
+    };
     if answer == 0 {
         given_back(mutex as usize, What::Mutex, 1);
     }
@@ -260,6 +271,12 @@ pub(super) unsafe fn unlock(mutex: *mut pthread_mutex_t) -> c_int {
 pub(in super::super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int {
     count!(pthread_mutex_lock);
     // SAFETY: the caller's promise.
+    let kind = unsafe { kind_of(mutex) };
+    // SAFETY: the caller's promise.
+    if !knows_its_owner(kind) && kind & ROBUST_OR_PRIORITY == 0 && unsafe { take_free(&TRY_LOCK, mutex) } {
+        return 0;
+    }
+    // SAFETY: the caller's promise.
     let locked =
         on_green_that_may_switch(|worker| unsafe { lock_on_green(worker, mutex, &Deadline::never()) });
     locked.unwrap_or_else(|| behind!(LOCK, mutex))
@@ -269,9 +286,10 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut pthread
 pub(in super::super) unsafe extern "C" fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int {
     count!(pthread_mutex_trylock);
     // SAFETY: the caller's promise.
-    if is_active(Group::Futex) && unsafe { knows_its_owner(mutex) } {
+    let kind = unsafe { kind_of(mutex) };
+    if is_active(Group::Futex) && knows_its_owner(kind) {
         // SAFETY: the caller's promise.
-        let tried = on_green_that_may_switch(|_| match unsafe { try_on_green(mutex) } {
+        let tried = on_green_that_may_switch(|_| match unsafe { try_on_green(mutex, kind) } {
             // What a try says where a lock would.
             Try::Busy | Try::Done(libc::EDEADLK) => Some(libc::EBUSY),
             Try::Done(answer) => Some(answer),

@@ -3,7 +3,7 @@
 use super::super::addresses::{Key, What};
 use super::super::deadline::Deadline;
 use super::super::report::count;
-use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, wait_for};
+use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, take_free, wait_for};
 use crate::park::Reason;
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 
@@ -85,6 +85,10 @@ fn is_known(clock: clockid_t) -> bool {
 pub(in super::super) unsafe extern "C" fn pthread_rwlock_rdlock(this: *mut pthread_rwlock_t) -> c_int {
     count!(pthread_rwlock_rdlock);
     // SAFETY: the caller's promise.
+    if unsafe { take_free(&TRY_READ, this) } {
+        return 0;
+    }
+    // SAFETY: the caller's promise.
     unsafe { read(this, None) }.unwrap_or_else(|| behind!(READ, this))
 }
 
@@ -114,6 +118,10 @@ pub(in super::super) unsafe extern "C" fn pthread_rwlock_clockrdlock(
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_rwlock_wrlock(this: *mut pthread_rwlock_t) -> c_int {
     count!(pthread_rwlock_wrlock);
+    // SAFETY: the caller's promise.
+    if unsafe { take_free(&TRY_WRITE, this) } {
+        return 0;
+    }
     // SAFETY: the caller's promise.
     unsafe { write(this, None) }.unwrap_or_else(|| behind!(WRITE, this))
 }

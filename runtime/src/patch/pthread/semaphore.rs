@@ -4,7 +4,7 @@ use super::super::addresses::{Key, What};
 use super::super::behind::behind_errno;
 use super::super::deadline::Deadline;
 use super::super::report::count;
-use super::{Behind, LOOK, Try, field, given_back, on_green_that_may_switch, wait_for};
+use super::{Behind, LOOK, Try, field, given_back, on_green_that_may_switch, take_free, wait_for};
 use crate::park::Reason;
 use crate::sys::errno;
 use libc::{c_int, clockid_t, sem_t, timespec};
@@ -58,6 +58,12 @@ unsafe fn wait(semaphore: *mut sem_t, until: Option<(clockid_t, *const timespec)
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
     count!(sem_wait);
+    let before = errno::last();
+    // SAFETY: the caller's promise.
+    if unsafe { take_free(&TRY_WAIT, semaphore) } {
+        return 0;
+    }
+    errno::set(before);
     // SAFETY: the caller's promise.
     unsafe { wait(semaphore, None) }.unwrap_or_else(|| behind_errno!(WAIT, semaphore))
 }
