@@ -3,10 +3,12 @@
 mod patching;
 
 use patching::{neighbour_goes_on, watchdog};
-use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Seek, Write};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Seek, Write};
+use std::iter;
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -244,9 +246,8 @@ fn unix() {
     assert_eq!(sent, 5);
 
     // A name in the abstract space, so nothing is left behind; a queue of one, which is full.
-    use std::os::linux::net::SocketAddrExt;
     let name = format!("osier-patch-net-{}", std::process::id());
-    let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+    let address = SocketAddr::from_abstract_name(name).unwrap();
     let listener = UnixListener::bind_addr(&address).unwrap();
     // SAFETY: no pointers.
     unsafe { libc::listen(listener.as_raw_fd(), 0) };
@@ -258,6 +259,64 @@ fn unix() {
         }
     })
     .unwrap();
+}
+
+/// Sends until there is no room any more; gives how many messages that were.
+fn fill(socket: &UnixDatagram, send: impl Fn() -> io::Result<usize>) -> usize {
+    socket.set_nonblocking(true).unwrap();
+    let sent = iter::repeat_with(send).take_while(|sent| sent.is_ok()).count();
+    socket.set_nonblocking(false).unwrap();
+    sent
+}
+
+/// A socket for messages that is full on purpose must be a Unix one, from whose queue nobody takes but its receiver: a loopback device
+/// delivers or drops what UDP sends at once.
+fn full_queues() {
+    let receive_all = |socket: &UnixDatagram, count: usize| {
+        for _ in 0..count {
+            assert_eq!(socket.recv(&mut [0; 8]).unwrap(), 4);
+        }
+    };
+    let (one, other) = UnixDatagram::pair().unwrap();
+    let sent = fill(&one, || one.send(b"full"));
+    let twin = one.try_clone().unwrap();
+    let send = move || twin.send(b"last").unwrap();
+    assert_eq!(neighbour_goes_on("send", send, || receive_all(&other, sent)), 4);
+    receive_all(&other, 1);
+
+    let name = format!("osier-patch-net-full-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(name).unwrap();
+    let receiver = UnixDatagram::bind_addr(&address).unwrap();
+    let sender = UnixDatagram::unbound().unwrap();
+    let sent = fill(&sender, || sender.send_to_addr(b"full", &address));
+    // The kernel calls the sender ready to write, unless it is connected to the receiver.
+    let (twin, to) = (sender.try_clone().unwrap(), address.clone());
+    let send_to = move || twin.send_to_addr(b"last", &to).unwrap();
+    let parked = || {
+        let report = osier::patch::report();
+        report.shims.iter().find(|shim| shim.symbol.name() == "sendto").unwrap().waits
+    };
+    let (before, start) = (parked(), Instant::now());
+    let release = || {
+        std::thread::sleep(Duration::from_millis(50));
+        receive_all(&receiver, sent);
+    };
+    assert_eq!(neighbour_goes_on("send_to", send_to, release), 4);
+    // One wait for nothing, and then pauses of a millisecond at least.
+    let (parked, millis) = (parked() - before, start.elapsed().as_millis() as u64);
+    assert!(parked <= millis + 2, "tried again and again: parked {parked} times in {millis} ms");
+    receive_all(&receiver, 1);
+    sender.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+    assert_eq!(fill(&sender, || sender.send_to_addr(b"full", &address)), sent);
+    let start = Instant::now();
+    assert_eq!(sender.send_to_addr(b"late", &address).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    sender.set_write_timeout(None).unwrap();
+
+    sender.connect_addr(&address).unwrap();
+    let send = move || sender.send(b"last").unwrap();
+    assert_eq!(neighbour_goes_on("send of one that is connected", send, || receive_all(&receiver, sent)), 4);
+    receive_all(&receiver, 1);
 }
 
 fn polling() {
@@ -323,6 +382,7 @@ fn std_sockets_are_cooperative() {
         connections();
         datagrams();
         unix();
+        full_queues();
         polling();
     });
     osier::Builder::new().offload_threads(1).build().unwrap().run(names);

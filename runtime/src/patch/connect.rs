@@ -18,25 +18,17 @@
 
 use super::original;
 use super::report::count;
-use super::wait::{checkpoint, error, is_nonblocking, on_descriptor, refuse, time_limit, wait, would_block};
+use super::wait::{Naps, checkpoint, error, is_nonblocking, on_descriptor, time_limit, wait, would_block};
 use crate::clock::Instant;
 use crate::park::Wake;
 use crate::scheduler::Worker;
 use crate::sys::event::Direction;
 use crate::sys::raw;
-use crate::thread::sleep_checked;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
-use core::time::Duration;
 use libc::{c_int, pollfd, sockaddr, socklen_t, timespec};
 use std::io;
 use std::os::fd::RawFd;
-
-/// Waits between two tries to connect to a Unix socket whose queue is full; the first is this long, the next ones longer.
-const NAP: Duration = Duration::from_millis(1);
-
-/// The longest of these waits.
-const LONGEST_NAP: Duration = Duration::from_millis(32);
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn accept(fd: c_int, addr: *mut sockaddr, addr_len: *mut socklen_t) -> c_int {
@@ -111,7 +103,7 @@ fn connect_with(worker: &Worker, fd: RawFd, call: impl Fn() -> io::Result<usize>
     }
     let domain: c_int = raw::socket_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)?;
     let mut until: Option<Option<Instant>> = None;
-    let mut nap = NAP;
+    let mut naps = Naps::new();
     loop {
         let unready = match without_wait(fd, || Ok(true), &call)? {
             Attempt::NotWanted | Attempt::NotReady => return call(),
@@ -129,11 +121,7 @@ fn connect_with(worker: &Worker, fd: RawFd, call: impl Fn() -> io::Result<usize>
             None => *until.insert(time_limit(worker, fd, libc::SO_SNDTIMEO)?),
         };
         if queue_is_full {
-            let next = worker.now().checked_add(nap);
-            nap = (nap * 2).min(LONGEST_NAP);
-            let next = if until.is_some_and(|until| next > Some(until)) { until } else { next };
-            sleep_checked(next).map_err(|cancelled| refuse(worker, cancelled))?;
-            if until.is_some_and(|until| until <= worker.now()) {
+            if naps.nap(worker, until)? == Wake::Deadline {
                 return Err(error(libc::EAGAIN));
             }
         } else if wait(worker, fd, Direction::Write, until)? == Wake::Deadline {

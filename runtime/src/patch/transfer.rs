@@ -8,7 +8,9 @@
 
 use super::original;
 use super::report::count;
-use super::wait::{answer, checkpoint, error, on_descriptor, patience, tries_at_once, wait, would_block};
+use super::wait::{
+    Naps, answer, checkpoint, error, on_descriptor, patience, tries_at_once, wait, would_block,
+};
 use crate::clock::Instant;
 use crate::park::Wake;
 use crate::scheduler::Worker;
@@ -314,6 +316,7 @@ fn go_on(
         Direction::Write => libc::SO_SNDTIMEO,
     };
     let mut until: Option<Option<Instant>> = None;
+    let mut naps = None;
     let mut done = 0;
     let mut tried = first;
     let ended = loop {
@@ -332,7 +335,17 @@ fn go_on(
                         Err(unwilling) => break unwilling,
                     },
                 };
-                match wait(worker, fd, direction, until) {
+                let waited = match &mut naps {
+                    None => wait(worker, fd, direction, until),
+                    Some(naps) => Naps::nap(naps, worker, until),
+                };
+                match waited {
+                    // Should the next try be in vain, the event does not tell.
+                    Ok(Wake::Unparked)
+                        if naps.is_none() && direction == Direction::Write && sends_unseen(fd) =>
+                    {
+                        naps = Some(Naps::new());
+                    }
                     Ok(Wake::Unparked) => {}
                     Ok(Wake::Deadline) => break error(libc::EAGAIN),
                     Err(ended) => break ended,
@@ -343,6 +356,15 @@ fn go_on(
         tried = attempt(done, flags | libc::MSG_DONTWAIT);
     };
     if done > 0 { Ok(done) } else { Err(ended) }
+}
+
+/// Whether `fd` may be called ready to write while a send would block: a Unix socket for messages, when the queue of a receiver to
+/// which it is not connected is full.
+fn sends_unseen(fd: RawFd) -> bool {
+    let is = |option, value| {
+        raw::socket_option::<c_int>(fd, libc::SOL_SOCKET, option).is_ok_and(|found| found == value)
+    };
+    is(libc::SO_DOMAIN, libc::AF_UNIX) && is(libc::SO_TYPE, libc::SOCK_DGRAM)
 }
 
 /// # Safety
