@@ -29,7 +29,7 @@ const NEVER_WAITS: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUE
 pub(super) unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
     count!(recv);
     // SAFETY: the caller's promise; no address is asked for.
-    unsafe { receive(fd, buf, len, flags, ptr::null_mut(), ptr::null_mut()) }
+    unsafe { one_buffer::<RecvFrom>(fd, buf, len, flags, ptr::null_mut(), ptr::null_mut()) }
 }
 
 #[unsafe(no_mangle)]
@@ -43,84 +43,7 @@ pub(super) unsafe extern "C" fn recvfrom(
 ) -> ssize_t {
     count!(recvfrom);
     // SAFETY: the caller's promise.
-    unsafe { receive(fd, buf, len, flags, addr, addr_len) }
-}
-
-/// Both, which are counted apart.
-///
-/// # Safety
-///
-/// As for `recvfrom`.
-#[inline(always)]
-unsafe fn receive(
-    fd: c_int,
-    buf: *mut c_void,
-    len: size_t,
-    flags: c_int,
-    addr: *mut sockaddr,
-    addr_len: *mut socklen_t,
-) -> ssize_t {
-    let before = errno::last();
-    if flags & (NEVER_WAITS | libc::MSG_WAITALL) == 0 && tries_at_once(fd) {
-        // SAFETY: the caller's promise.
-        let tried = unsafe { raw::recvfrom(fd, buf, len, flags | libc::MSG_DONTWAIT, addr, addr_len) };
-        match tried {
-            Ok(count) => return count.cast_signed(),
-            Err(blocked) if would_block(&blocked) => errno::set(before),
-            Err(failed) => return answer(Err(failed)),
-        }
-        // SAFETY: the caller's promise.
-        return unsafe { wait_and_receive(fd, buf, len, flags, addr, addr_len) };
-    }
-    // SAFETY: the caller's promise.
-    unsafe { receive_slowly(fd, buf, len, flags, addr, addr_len) }
-}
-
-/// # Safety
-///
-/// As for `recvfrom`.
-#[cold]
-unsafe fn wait_and_receive(
-    fd: c_int,
-    buf: *mut c_void,
-    len: size_t,
-    flags: c_int,
-    addr: *mut sockaddr,
-    addr_len: *mut socklen_t,
-) -> ssize_t {
-    let received = on_descriptor(fd, |worker| {
-        let first = Err(error(libc::EAGAIN));
-        let attempt = |done, flags| {
-            // SAFETY: the caller's promise; `done` bytes of `len` are there already.
-            unsafe { raw::recvfrom(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
-        };
-        go_on(worker, fd, Direction::Read, flags, || 0, attempt, first)
-    });
-    // SAFETY: the caller's promise.
-    received.unwrap_or_else(|| unsafe { original::recvfrom(fd, buf, len, flags, addr, addr_len) })
-}
-
-/// # Safety
-///
-/// As for `recvfrom`.
-#[inline(never)]
-unsafe fn receive_slowly(
-    fd: c_int,
-    buf: *mut c_void,
-    len: size_t,
-    flags: c_int,
-    addr: *mut sockaddr,
-    addr_len: *mut socklen_t,
-) -> ssize_t {
-    let received = on_descriptor(fd, |worker| {
-        let whole = || if waits_for_all(fd, flags) { len } else { 0 };
-        transfer(worker, fd, Direction::Read, flags, whole, |done, flags| {
-            // SAFETY: the caller's promise; `done` bytes of `len` are there already.
-            unsafe { raw::recvfrom(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
-        })
-    });
-    // SAFETY: the caller's promise.
-    received.unwrap_or_else(|| unsafe { original::recvfrom(fd, buf, len, flags, addr, addr_len) })
+    unsafe { one_buffer::<RecvFrom>(fd, buf, len, flags, addr, addr_len) }
 }
 
 #[unsafe(no_mangle)]
@@ -148,7 +71,7 @@ pub(super) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: 
 pub(super) unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
     count!(send);
     // SAFETY: the caller's promise; no address is given.
-    unsafe { send_from(fd, buf, len, flags, ptr::null(), 0) }
+    unsafe { one_buffer::<SendTo>(fd, buf.cast_mut(), len, flags, ptr::null_mut(), 0) }
 }
 
 #[unsafe(no_mangle)]
@@ -162,96 +85,7 @@ pub(super) unsafe extern "C" fn sendto(
 ) -> ssize_t {
     count!(sendto);
     // SAFETY: the caller's promise.
-    unsafe { send_from(fd, buf, len, flags, addr, addr_len) }
-}
-
-/// Both, which are counted apart.
-///
-/// # Safety
-///
-/// As for `sendto`.
-#[inline(always)]
-unsafe fn send_from(
-    fd: c_int,
-    buf: *const c_void,
-    len: size_t,
-    flags: c_int,
-    addr: *const sockaddr,
-    addr_len: socklen_t,
-) -> ssize_t {
-    let before = errno::last();
-    if flags & NEVER_WAITS == 0 && tries_at_once(fd) {
-        // SAFETY: the caller's promise.
-        let tried = unsafe { raw::sendto(fd, buf, len, flags | libc::MSG_DONTWAIT, addr, addr_len) };
-        return match tried {
-            Ok(count) if count == len => count.cast_signed(),
-            tried => {
-                if tried.as_ref().map_or_else(would_block, |_| true) {
-                    errno::set(before);
-                }
-                // SAFETY: the caller's promise.
-                unsafe { send_rest(fd, buf, len, flags, addr, addr_len, tried) }
-            }
-        };
-    }
-    // SAFETY: the caller's promise.
-    unsafe { send_slowly(fd, buf, len, flags, addr, addr_len) }
-}
-
-/// After a first try that was not enough.
-///
-/// # Safety
-///
-/// As for `sendto`.
-#[cold]
-unsafe fn send_rest(
-    fd: c_int,
-    buf: *const c_void,
-    len: size_t,
-    flags: c_int,
-    addr: *const sockaddr,
-    addr_len: socklen_t,
-    first: io::Result<usize>,
-) -> ssize_t {
-    let done = first.as_ref().map_or(0, |done| *done);
-    let sent = on_descriptor(fd, |worker| {
-        let attempt = |done, flags| {
-            // SAFETY: the caller's promise; `done` bytes of `len` have been sent.
-            unsafe { raw::sendto(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
-        };
-        go_on(worker, fd, Direction::Write, flags, || len, attempt, first)
-    });
-    // It is on a green thread, as the first try was.
-    sent.unwrap_or(done.cast_signed())
-}
-
-/// # Safety
-///
-/// As for `sendto`.
-#[inline(never)]
-unsafe fn send_slowly(
-    fd: c_int,
-    buf: *const c_void,
-    len: size_t,
-    flags: c_int,
-    addr: *const sockaddr,
-    addr_len: socklen_t,
-) -> ssize_t {
-    let sent = on_descriptor(fd, |worker| {
-        transfer(
-            worker,
-            fd,
-            Direction::Write,
-            flags,
-            || len,
-            |done, flags| {
-                // SAFETY: the caller's promise; `done` bytes of `len` have been sent.
-                unsafe { raw::sendto(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
-            },
-        )
-    });
-    // SAFETY: the caller's promise.
-    sent.unwrap_or_else(|| unsafe { original::sendto(fd, buf, len, flags, addr, addr_len) })
+    unsafe { one_buffer::<SendTo>(fd, buf.cast_mut(), len, flags, addr.cast_mut(), addr_len) }
 }
 
 #[unsafe(no_mangle)]
@@ -277,6 +111,165 @@ pub(super) fn send_bytes(worker: &Worker, fd: RawFd, bytes: &[u8]) -> io::Result
             unsafe { raw::sendto(fd, rest.as_ptr().cast(), rest.len(), flags, ptr::null(), 0) }
         },
     )
+}
+
+/// A system call with one buffer and an address. Its arguments are handed on one by one, as they have come: in registers. Closures
+/// that hold them would be written to the stack before the first try.
+trait OneBuffer {
+    type AddressLen: Copy;
+
+    const DIRECTION: Direction;
+
+    /// # Safety
+    ///
+    /// As for the system call.
+    unsafe fn call(
+        fd: RawFd,
+        buf: *mut c_void,
+        len: usize,
+        flags: c_int,
+        addr: *mut sockaddr,
+        addr_len: Self::AddressLen,
+    ) -> io::Result<usize>;
+
+    /// How many bytes there must be in all before it returns.
+    fn whole(fd: RawFd, len: usize, flags: c_int) -> usize;
+}
+
+/// `recvfrom(2)`.
+enum RecvFrom {}
+
+impl OneBuffer for RecvFrom {
+    type AddressLen = *mut socklen_t;
+
+    const DIRECTION: Direction = Direction::Read;
+
+    #[inline(always)]
+    unsafe fn call(
+        fd: RawFd,
+        buf: *mut c_void,
+        len: usize,
+        flags: c_int,
+        addr: *mut sockaddr,
+        addr_len: *mut socklen_t,
+    ) -> io::Result<usize> {
+        // SAFETY: the caller's promise.
+        unsafe { raw::recvfrom(fd, buf, len, flags, addr, addr_len) }
+    }
+
+    #[inline(always)]
+    fn whole(fd: RawFd, len: usize, flags: c_int) -> usize {
+        if waits_for_all(fd, flags) { len } else { 0 }
+    }
+}
+
+/// `sendto(2)`, which changes nothing of what it is given.
+enum SendTo {}
+
+impl OneBuffer for SendTo {
+    type AddressLen = socklen_t;
+
+    const DIRECTION: Direction = Direction::Write;
+
+    #[inline(always)]
+    unsafe fn call(
+        fd: RawFd,
+        buf: *mut c_void,
+        len: usize,
+        flags: c_int,
+        addr: *mut sockaddr,
+        addr_len: socklen_t,
+    ) -> io::Result<usize> {
+        // SAFETY: the caller's promise.
+        unsafe { raw::sendto(fd, buf, len, flags, addr, addr_len) }
+    }
+
+    #[inline(always)]
+    fn whole(_: RawFd, len: usize, _: c_int) -> usize {
+        len
+    }
+}
+
+/// The shim of a call that is made most, and mostly finds what it wants: what comes after that first try, or instead of it, is
+/// out of the way.
+///
+/// # Safety
+///
+/// As for the system call.
+#[inline(always)]
+unsafe fn one_buffer<Call: OneBuffer>(
+    fd: RawFd,
+    buf: *mut c_void,
+    len: usize,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: Call::AddressLen,
+) -> ssize_t {
+    let before = errno::last();
+    if flags & (NEVER_WAITS | libc::MSG_WAITALL) == 0 && tries_at_once(fd) {
+        // SAFETY: the caller's promise.
+        return match unsafe { Call::call(fd, buf, len, flags | libc::MSG_DONTWAIT, addr, addr_len) } {
+            Ok(count) if count >= Call::whole(fd, len, flags) => count.cast_signed(),
+            first => {
+                if first.as_ref().map_or_else(would_block, |_| true) {
+                    errno::set(before);
+                }
+                // SAFETY: the caller's promise.
+                unsafe { after_first::<Call>(fd, buf, len, flags, addr, addr_len, first) }
+            }
+        };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { slowly::<Call>(fd, buf, len, flags, addr, addr_len) }
+}
+
+/// # Safety
+///
+/// As for the system call.
+#[cold]
+unsafe fn after_first<Call: OneBuffer>(
+    fd: RawFd,
+    buf: *mut c_void,
+    len: usize,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: Call::AddressLen,
+    first: io::Result<usize>,
+) -> ssize_t {
+    let reached = first.as_ref().map_or(-1, |count| count.cast_signed());
+    let done = on_descriptor(fd, |worker| {
+        let whole = || Call::whole(fd, len, flags);
+        let attempt = |done, flags| {
+            // SAFETY: the caller's promise; `done` bytes of `len` have been moved.
+            unsafe { Call::call(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
+        };
+        go_on(worker, fd, Call::DIRECTION, flags, whole, attempt, first)
+    });
+    // It is on a green thread, as the first try was.
+    done.unwrap_or(reached)
+}
+
+/// # Safety
+///
+/// As for the system call.
+#[inline(never)]
+unsafe fn slowly<Call: OneBuffer>(
+    fd: RawFd,
+    buf: *mut c_void,
+    len: usize,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: Call::AddressLen,
+) -> ssize_t {
+    let done = on_descriptor(fd, |worker| {
+        let whole = || Call::whole(fd, len, flags);
+        transfer(worker, fd, Call::DIRECTION, flags, whole, |done, flags| {
+            // SAFETY: the caller's promise; `done` bytes of `len` have been moved.
+            unsafe { Call::call(fd, buf.wrapping_byte_add(done), len - done, flags, addr, addr_len) }
+        })
+    });
+    // SAFETY: the caller's promise.
+    done.unwrap_or_else(|| answer(unsafe { Call::call(fd, buf, len, flags, addr, addr_len) }))
 }
 
 /// Tries, and waits as long as the socket's owner lets it. `whole` is asked after a transfer: how many bytes there must be in all
