@@ -56,13 +56,16 @@ impl<F: Copy> Behind<F> {
     }
 }
 
-/// Calls a function behind ours that gives an error's number; `ENOSYS` if there is none.
+/// Calls a function behind ours; gives what follows `or`, else `ENOSYS`, if there is none.
 macro_rules! behind {
     ($function:expr $(, $argument:expr)* $(,)?) => {
+        $crate::patch::behind::behind!($function $(, $argument)*; or libc::ENOSYS)
+    };
+    ($function:expr $(, $argument:expr)*; or $absent:expr) => {
         match $function.function() {
-            // SAFETY: the caller of the shim has promised what libc's function demands.
+            // SAFETY: the caller has promised what libc's function demands.
             Some(function) => unsafe { function($($argument),*) },
-            None => libc::ENOSYS,
+            None => $absent,
         }
     };
 }
@@ -71,14 +74,10 @@ pub(super) use behind;
 /// Calls a function behind ours that says -1 and `errno`.
 macro_rules! behind_errno {
     ($function:expr $(, $argument:expr)* $(,)?) => {
-        match $function.function() {
-            // SAFETY: the caller of the shim has promised what libc's function demands.
-            Some(function) => unsafe { function($($argument),*) },
-            None => {
-                $crate::sys::errno::set(libc::ENOSYS);
-                -1
-            }
-        }
+        $crate::patch::behind::behind!($function $(, $argument)*; or {
+            $crate::sys::errno::set(libc::ENOSYS);
+            -1
+        })
     };
 }
 pub(super) use behind_errno;

@@ -58,13 +58,8 @@ pub(super) unsafe extern "C" fn gethostbyname_r(
     count!(gethostbyname_r);
     // SAFETY: the caller's promise.
     let call = || unsafe { original::gethostbyname_r(name, host, buf, len, found, failure) };
-    // SAFETY: as above.
-    unsafe { off_the_worker(call) }.unwrap_or_else(|| {
-        let code = errno::last();
-        // SAFETY: valid for writes, says the caller.
-        unsafe { no_host(found, failure) };
-        code
-    })
+    // SAFETY: the caller's promise, and that of `call`.
+    unsafe { host_off_the_worker(call, found, failure) }
 }
 
 #[unsafe(no_mangle)]
@@ -80,13 +75,8 @@ pub(super) unsafe extern "C" fn gethostbyname2_r(
     count!(gethostbyname2_r);
     // SAFETY: the caller's promise.
     let call = || unsafe { original::gethostbyname2_r(name, family, host, buf, len, found, failure) };
-    // SAFETY: as above.
-    unsafe { off_the_worker(call) }.unwrap_or_else(|| {
-        let code = errno::last();
-        // SAFETY: valid for writes, says the caller.
-        unsafe { no_host(found, failure) };
-        code
-    })
+    // SAFETY: the caller's promise, and that of `call`.
+    unsafe { host_off_the_worker(call, found, failure) }
 }
 
 #[unsafe(no_mangle)]
@@ -104,23 +94,16 @@ pub(super) unsafe extern "C" fn gethostbyaddr_r(
     // SAFETY: the caller's promise.
     let call =
         || unsafe { original::gethostbyaddr_r(address, address_len, family, host, buf, len, found, failure) };
-    // SAFETY: as above.
-    unsafe { off_the_worker(call) }.unwrap_or_else(|| {
-        let code = errno::last();
-        // SAFETY: valid for writes, says the caller.
-        unsafe { no_host(found, failure) };
-        code
-    })
+    // SAFETY: the caller's promise, and that of `call`.
+    unsafe { host_off_the_worker(call, found, failure) }
 }
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
     count!(gethostbyname);
-    if on_green(Group::Dns, |_| ()).is_none() {
-        // SAFETY: the caller's promise.
-        return unsafe { original::gethostbyname(name) };
-    }
-    keep(|host, buf, len, found, failure| {
+    // SAFETY: the caller's promise.
+    let in_place = || unsafe { original::gethostbyname(name) };
+    keep(in_place, |host, buf, len, found, failure| {
         // SAFETY: the caller's promise, and that of `keep`.
         unsafe { gethostbyname_r(name, host, buf, len, found, failure) }
     })
@@ -129,11 +112,9 @@ pub(super) unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hoste
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent {
     count!(gethostbyname2);
-    if on_green(Group::Dns, |_| ()).is_none() {
-        // SAFETY: the caller's promise.
-        return unsafe { original::gethostbyname2(name, family) };
-    }
-    keep(|host, buf, len, found, failure| {
+    // SAFETY: the caller's promise.
+    let in_place = || unsafe { original::gethostbyname2(name, family) };
+    keep(in_place, |host, buf, len, found, failure| {
         // SAFETY: the caller's promise, and that of `keep`.
         unsafe { gethostbyname2_r(name, family, host, buf, len, found, failure) }
     })
@@ -146,11 +127,9 @@ pub(super) unsafe extern "C" fn gethostbyaddr(
     family: c_int,
 ) -> *mut hostent {
     count!(gethostbyaddr);
-    if on_green(Group::Dns, |_| ()).is_none() {
-        // SAFETY: the caller's promise.
-        return unsafe { original::gethostbyaddr(address, address_len, family) };
-    }
-    keep(|host, buf, len, found, failure| {
+    // SAFETY: the caller's promise.
+    let in_place = || unsafe { original::gethostbyaddr(address, address_len, family) };
+    keep(in_place, |host, buf, len, found, failure| {
         // SAFETY: the caller's promise, and that of `keep`.
         unsafe { gethostbyaddr_r(address, address_len, family, host, buf, len, found, failure) }
     })
@@ -180,14 +159,25 @@ unsafe fn off_the_worker(call: impl Fn() -> c_int) -> Option<c_int> {
     }
 }
 
+/// [`off_the_worker`] for a function that says what it has found, and why not.
+///
 /// # Safety
 ///
-/// Both must be valid for writes.
-unsafe fn no_host(found: *mut *mut hostent, failure: *mut c_int) {
+/// As there; and both must be valid for writes.
+unsafe fn host_off_the_worker(
+    call: impl Fn() -> c_int,
+    found: *mut *mut hostent,
+    failure: *mut c_int,
+) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { *found = ptr::null_mut() };
-    // SAFETY: the caller's promise.
-    unsafe { *failure = NETDB_INTERNAL };
+    unsafe { off_the_worker(call) }.unwrap_or_else(|| {
+        let code = errno::last();
+        // SAFETY: the caller's promise.
+        unsafe { *found = ptr::null_mut() };
+        // SAFETY: the caller's promise.
+        unsafe { *failure = NETDB_INTERNAL };
+        code
+    })
 }
 
 /// A host, and what it points at.
@@ -201,10 +191,14 @@ thread_local! {
     static KEPT: RefCell<Option<Box<Kept>>> = const { RefCell::new(None) };
 }
 
-/// Asks with ever longer buffers, and keeps the answer for this OS thread.
+/// On a green thread of which the group is active: asks with ever longer buffers, and keeps the answer for this OS thread.
 fn keep(
+    in_place: impl FnOnce() -> *mut hostent,
     ask: impl Fn(*mut hostent, *mut c_char, size_t, *mut *mut hostent, *mut c_int) -> c_int,
 ) -> *mut hostent {
+    if on_green(Group::Dns, |_| ()).is_none() {
+        return in_place();
+    }
     let mut len = FIRST_LEN;
     loop {
         let mut buf = vec![0; len];

@@ -1,35 +1,15 @@
 //! Looking up names: libc's own functions, looked up behind ours, for there are no system calls. In a statically linked program
 //! there is nothing behind ours, and the answer is a failure with `ENOSYS`.
 
+use super::super::behind::{Behind, behind};
 use crate::sys::errno;
-use core::ffi::CStr;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
 use libc::{addrinfo, c_char, c_int, c_void, hostent, size_t, sockaddr, socklen_t};
 
-/// One of libc's functions.
-struct Found(AtomicPtr<c_void>);
-
-impl Found {
-    const fn new() -> Found {
-        Found(AtomicPtr::new(ptr::null_mut()))
-    }
-
-    /// Its address; `None`, and `errno`, if there is none.
-    fn behind(&self, name: &CStr) -> Option<*mut c_void> {
-        // Relaxed: the address alone is all there is to see, and whoever looks it up twice finds the same.
-        let mut found = self.0.load(Ordering::Relaxed);
-        if found.is_null() {
-            // SAFETY: the name is a string that ends with a zero byte.
-            found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
-            self.0.store(found, Ordering::Relaxed);
-        }
-        if found.is_null() {
-            errno::set(libc::ENOSYS);
-            return None;
-        }
-        Some(found)
-    }
+/// What a function says that libc does not have, and `errno` besides.
+fn absent<T>(answer: T) -> T {
+    errno::set(libc::ENOSYS);
+    answer
 }
 
 /// As `getaddrinfo(3)`: gives 0 or one of the `EAI_` numbers.
@@ -46,14 +26,9 @@ pub unsafe fn getaddrinfo(
 ) -> c_int {
     type Function =
         unsafe extern "C" fn(*const c_char, *const c_char, *const addrinfo, *mut *mut addrinfo) -> c_int;
-    static FOUND: Found = Found::new();
-    let Some(behind) = FOUND.behind(c"getaddrinfo") else {
-        return libc::EAI_SYSTEM;
-    };
-    // SAFETY: libc's function of this name, which has this type.
-    let function = unsafe { core::mem::transmute::<*mut c_void, Function>(behind) };
-    // SAFETY: the caller's promise.
-    unsafe { function(node, service, hints, list) }
+    // SAFETY: the type of the function.
+    static FUNCTION: Behind<Function> = unsafe { Behind::new(c"getaddrinfo", None) };
+    behind!(FUNCTION, node, service, hints, list; or absent(libc::EAI_SYSTEM))
 }
 
 /// As `getnameinfo(3)`: gives 0 or one of the `EAI_` numbers.
@@ -79,14 +54,9 @@ pub unsafe fn getnameinfo(
         socklen_t,
         c_int,
     ) -> c_int;
-    static FOUND: Found = Found::new();
-    let Some(behind) = FOUND.behind(c"getnameinfo") else {
-        return libc::EAI_SYSTEM;
-    };
-    // SAFETY: libc's function of this name, which has this type.
-    let function = unsafe { core::mem::transmute::<*mut c_void, Function>(behind) };
-    // SAFETY: the caller's promise.
-    unsafe { function(address, address_len, host, host_len, service, service_len, flags) }
+    // SAFETY: the type of the function.
+    static FUNCTION: Behind<Function> = unsafe { Behind::new(c"getnameinfo", None) };
+    behind!(FUNCTION, address, address_len, host, host_len, service, service_len, flags; or absent(libc::EAI_SYSTEM))
 }
 
 /// As `gethostbyname(3)`: null if there is none.
@@ -96,14 +66,9 @@ pub unsafe fn getnameinfo(
 /// As there: `name` must be a string that ends with a zero byte.
 pub unsafe fn gethostbyname(name: *const c_char) -> *mut hostent {
     type Function = unsafe extern "C" fn(*const c_char) -> *mut hostent;
-    static FOUND: Found = Found::new();
-    let Some(behind) = FOUND.behind(c"gethostbyname") else {
-        return ptr::null_mut();
-    };
-    // SAFETY: libc's function of this name, which has this type.
-    let function = unsafe { core::mem::transmute::<*mut c_void, Function>(behind) };
-    // SAFETY: the caller's promise.
-    unsafe { function(name) }
+    // SAFETY: the type of the function.
+    static FUNCTION: Behind<Function> = unsafe { Behind::new(c"gethostbyname", None) };
+    behind!(FUNCTION, name; or absent(ptr::null_mut()))
 }
 
 /// As `gethostbyname2(3)`: null if there is none.
@@ -113,14 +78,9 @@ pub unsafe fn gethostbyname(name: *const c_char) -> *mut hostent {
 /// As there: `name` must be a string that ends with a zero byte.
 pub unsafe fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent {
     type Function = unsafe extern "C" fn(*const c_char, c_int) -> *mut hostent;
-    static FOUND: Found = Found::new();
-    let Some(behind) = FOUND.behind(c"gethostbyname2") else {
-        return ptr::null_mut();
-    };
-    // SAFETY: libc's function of this name, which has this type.
-    let function = unsafe { core::mem::transmute::<*mut c_void, Function>(behind) };
-    // SAFETY: the caller's promise.
-    unsafe { function(name, family) }
+    // SAFETY: the type of the function.
+    static FUNCTION: Behind<Function> = unsafe { Behind::new(c"gethostbyname2", None) };
+    behind!(FUNCTION, name, family; or absent(ptr::null_mut()))
 }
 
 /// As `gethostbyaddr(3)`: null if there is none.
@@ -130,14 +90,9 @@ pub unsafe fn gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent
 /// As there: `address` must be valid for a read of `address_len` bytes.
 pub unsafe fn gethostbyaddr(address: *const c_void, address_len: socklen_t, family: c_int) -> *mut hostent {
     type Function = unsafe extern "C" fn(*const c_void, socklen_t, c_int) -> *mut hostent;
-    static FOUND: Found = Found::new();
-    let Some(behind) = FOUND.behind(c"gethostbyaddr") else {
-        return ptr::null_mut();
-    };
-    // SAFETY: libc's function of this name, which has this type.
-    let function = unsafe { core::mem::transmute::<*mut c_void, Function>(behind) };
-    // SAFETY: the caller's promise.
-    unsafe { function(address, address_len, family) }
+    // SAFETY: the type of the function.
+    static FUNCTION: Behind<Function> = unsafe { Behind::new(c"gethostbyaddr", None) };
+    behind!(FUNCTION, address, address_len, family; or absent(ptr::null_mut()))
 }
 
 /// As `gethostbyname_r(3)`: gives 0 or the error's number.
@@ -161,14 +116,9 @@ pub unsafe fn gethostbyname_r(
         *mut *mut hostent,
         *mut c_int,
     ) -> c_int;
-    static FOUND: Found = Found::new();
-    let Some(behind) = FOUND.behind(c"gethostbyname_r") else {
-        return libc::ENOSYS;
-    };
-    // SAFETY: libc's function of this name, which has this type.
-    let function = unsafe { core::mem::transmute::<*mut c_void, Function>(behind) };
-    // SAFETY: the caller's promise.
-    unsafe { function(name, host, buf, len, found, failure) }
+    // SAFETY: the type of the function.
+    static FUNCTION: Behind<Function> = unsafe { Behind::new(c"gethostbyname_r", None) };
+    behind!(FUNCTION, name, host, buf, len, found, failure; or absent(libc::ENOSYS))
 }
 
 /// As `gethostbyname2_r(3)`: gives 0 or the error's number.
@@ -194,14 +144,9 @@ pub unsafe fn gethostbyname2_r(
         *mut *mut hostent,
         *mut c_int,
     ) -> c_int;
-    static FOUND: Found = Found::new();
-    let Some(behind) = FOUND.behind(c"gethostbyname2_r") else {
-        return libc::ENOSYS;
-    };
-    // SAFETY: libc's function of this name, which has this type.
-    let function = unsafe { core::mem::transmute::<*mut c_void, Function>(behind) };
-    // SAFETY: the caller's promise.
-    unsafe { function(name, family, host, buf, len, found, failure) }
+    // SAFETY: the type of the function.
+    static FUNCTION: Behind<Function> = unsafe { Behind::new(c"gethostbyname2_r", None) };
+    behind!(FUNCTION, name, family, host, buf, len, found, failure; or absent(libc::ENOSYS))
 }
 
 /// As `gethostbyaddr_r(3)`: gives 0 or the error's number.
@@ -230,12 +175,7 @@ pub unsafe fn gethostbyaddr_r(
         *mut *mut hostent,
         *mut c_int,
     ) -> c_int;
-    static FOUND: Found = Found::new();
-    let Some(behind) = FOUND.behind(c"gethostbyaddr_r") else {
-        return libc::ENOSYS;
-    };
-    // SAFETY: libc's function of this name, which has this type.
-    let function = unsafe { core::mem::transmute::<*mut c_void, Function>(behind) };
-    // SAFETY: the caller's promise.
-    unsafe { function(address, address_len, family, host, buf, len, found, failure) }
+    // SAFETY: the type of the function.
+    static FUNCTION: Behind<Function> = unsafe { Behind::new(c"gethostbyaddr_r", None) };
+    behind!(FUNCTION, address, address_len, family, host, buf, len, found, failure; or absent(libc::ENOSYS))
 }
