@@ -10,7 +10,18 @@ fn main() {
     let object = out.join("calls.o");
     let compile = |name: &str, arguments: &[&str], to: &Path| {
         let mut compiler = Command::new(env::var("CC").unwrap_or("cc".into()));
-        compiler.args(["-O2", "-fPIC", "-Wall", "-Werror", "src/calls.c", "-o"]).arg(to);
+        compiler
+            .args([
+                "-O2",
+                "-U_FORTIFY_SOURCE",
+                "-D_FORTIFY_SOURCE=2",
+                "-fPIC",
+                "-Wall",
+                "-Werror",
+                "src/calls.c",
+                "-o",
+            ])
+            .arg(to);
         let status = compiler.arg(format!("-DCALLS={name}")).args(arguments).status();
         assert!(status.is_ok_and(|status| status.success()), "cannot compile calls.c with {arguments:?}");
     };

@@ -120,6 +120,7 @@ fn names() -> bool {
 struct Calls {
     wait_for_input: extern "C" fn(c_int) -> c_int,
     receive_byte: extern "C" fn(c_int) -> c_int,
+    receive_checked: extern "C" fn(c_int) -> c_int,
     lock: extern "C" fn(c_int) -> c_int,
     unlock: extern "C" fn(c_int) -> c_int,
 }
@@ -129,7 +130,7 @@ unsafe extern "C" {
     static calls_of_library: Calls;
 }
 
-/// A neighbour waits in C three times, while this one goes on.
+/// A neighbour waits in C four times, while this one goes on.
 fn c_waits(calls: &'static Calls) -> std::io::Result<bool> {
     osier::run(|| {
         let (mut ours, theirs) = UnixStream::pair()?;
@@ -139,7 +140,8 @@ fn c_waits(calls: &'static Calls) -> std::io::Result<bool> {
         }
         let counts = done.clone();
         let neighbour = osier::spawn_local(move || {
-            for call in [calls.receive_byte, calls.wait_for_input, calls.lock, calls.unlock] {
+            let receives = [calls.receive_byte, calls.receive_checked];
+            for call in receives.into_iter().chain([calls.wait_for_input, calls.lock, calls.unlock]) {
                 if call(theirs.as_raw_fd()) == 1 {
                     counts.set(counts.get() + 1);
                 }
@@ -152,13 +154,14 @@ fn c_waits(calls: &'static Calls) -> std::io::Result<bool> {
             (0..10).for_each(|_| osier::yield_now());
             done.get() == count
         };
-        let waited_to_receive = is_waiting_after(0);
-        ours.write_all(b"1")?;
-        let waited_for_input = is_waiting_after(1);
-        ours.write_all(b"2")?;
-        let waited_for_lock = is_waiting_after(2);
+        let mut has_waited = true;
+        for count in 0..3 {
+            has_waited &= is_waiting_after(count);
+            ours.write_all(b"1")?;
+        }
+        has_waited &= is_waiting_after(3);
         let unlocked = (calls.unlock)(-1) == 1;
-        let ended = neighbour.join().is_ok() && done.get() == 4;
-        Ok(waited_to_receive && waited_for_input && waited_for_lock && unlocked && ended)
+        let ended = neighbour.join().is_ok() && done.get() == 5;
+        Ok(has_waited && unlocked && ended)
     })
 }
