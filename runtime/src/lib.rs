@@ -101,6 +101,11 @@ compile_error!(
     "osier needs `panic = \"unwind\"`: ending a green thread unwinds its stack so that destructors run"
 );
 
+#[cfg(all(feature = "patch", target_feature = "crt-static", target_env = "gnu"))]
+compile_error!(
+    "the feature `patch` of osier needs glibc as a shared library: a program that has libc's functions in itself has no place for others"
+);
+
 mod clock;
 mod completion;
 #[allow(unsafe_code, reason = "refers to frames beneath the running one")]

@@ -17,10 +17,11 @@
 //! finds it cleared. A process that is killed in that microsecond leaves it set for those who share the socket.
 
 use super::original;
+use super::pauses::Pauses;
 use super::report::count;
-use super::wait::{Naps, checkpoint, error, is_nonblocking, on_descriptor, time_limit, wait, would_block};
+use super::wait::{checkpoint, error, is_nonblocking, on_descriptor, time_limit, wait, would_block};
 use crate::clock::Instant;
-use crate::park::Wake;
+use crate::park::{Reason, Wake};
 use crate::scheduler::Worker;
 use crate::sys::event::Direction;
 use crate::sys::raw;
@@ -103,7 +104,7 @@ fn connect_with(worker: &Worker, fd: RawFd, call: impl Fn() -> io::Result<usize>
     }
     let domain: c_int = raw::socket_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)?;
     let mut until: Option<Option<Instant>> = None;
-    let mut naps = Naps::new();
+    let mut pauses = Pauses::new();
     loop {
         let unready = match without_wait(fd, || Ok(true), &call)? {
             Attempt::NotWanted | Attempt::NotReady => return call(),
@@ -121,7 +122,7 @@ fn connect_with(worker: &Worker, fd: RawFd, call: impl Fn() -> io::Result<usize>
             None => *until.insert(time_limit(worker, fd, libc::SO_SNDTIMEO)?),
         };
         if queue_is_full {
-            if naps.nap(worker, until)? == Wake::Deadline {
+            if pauses.pause(worker, Reason::NextTry("connect"), until)? == Wake::Deadline {
                 return Err(error(libc::EAGAIN));
             }
         } else if wait(worker, fd, Direction::Write, until)? == Wake::Deadline {

@@ -4,7 +4,7 @@ use super::deadline::Deadline;
 use super::wait::refuse;
 use crate::clock::Instant;
 use crate::limits::with_shield;
-use crate::park::{Reason, park};
+use crate::park::{Reason, Wake, park};
 use crate::scheduler::Worker;
 use core::time::Duration;
 use libc::c_int;
@@ -23,7 +23,7 @@ impl Pauses {
         Pauses(FIRST)
     }
 
-    /// A pause, which ends at `until` at the latest.
+    /// A pause, which ends at `until` at the latest: then it answers that the deadline has passed.
     ///
     /// # Errors
     ///
@@ -33,9 +33,11 @@ impl Pauses {
         worker: &Worker,
         reason: Reason<'_>,
         until: Option<Instant>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Wake> {
         let end = self.next(worker, until);
-        park(reason, end).map(drop).map_err(|cancelled| refuse(worker, cancelled))
+        park(reason, end).map_err(|cancelled| refuse(worker, cancelled))?;
+        let has_passed = until.is_some_and(|until| until <= worker.now());
+        Ok(if has_passed { Wake::Deadline } else { Wake::Unparked })
     }
 
     /// A pause in a call that knows of no error with which it could end early.

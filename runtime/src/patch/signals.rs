@@ -76,7 +76,7 @@ fn wait_until(
         let stop = deadline.next_stop(worker, None);
         match pending.get_or_insert_with(|| shimmed::pending_signal(wanted)) {
             Ok(pending) => drop(wait(worker, pending.as_raw_fd(), Direction::Read, stop)?),
-            Err(_) => pauses.pause(worker, Reason::NextTry("sigtimedwait"), stop)?,
+            Err(_) => drop(pauses.pause(worker, Reason::NextTry("sigtimedwait"), stop)?),
         }
     }
 }

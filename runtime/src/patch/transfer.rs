@@ -7,12 +7,11 @@
 //! next call to find, as the kernel does it.
 
 use super::original;
+use super::pauses::Pauses;
 use super::report::count;
-use super::wait::{
-    Naps, answer, checkpoint, error, on_descriptor, patience, tries_at_once, wait, would_block,
-};
+use super::wait::{answer, checkpoint, error, on_descriptor, patience, tries_at_once, wait, would_block};
 use crate::clock::Instant;
-use crate::park::Wake;
+use crate::park::{Reason, Wake};
 use crate::scheduler::Worker;
 use crate::sys::event::Direction;
 use crate::sys::{errno, raw};
@@ -309,7 +308,7 @@ fn go_on(
         Direction::Write => libc::SO_SNDTIMEO,
     };
     let mut until: Option<Option<Instant>> = None;
-    let mut naps = None;
+    let mut pauses = None;
     let mut done = 0;
     let mut tried = first;
     let ended = loop {
@@ -328,16 +327,16 @@ fn go_on(
                         Err(unwilling) => break unwilling,
                     },
                 };
-                let waited = match &mut naps {
+                let waited = match &mut pauses {
                     None => wait(worker, fd, direction, until),
-                    Some(naps) => Naps::nap(naps, worker, until),
+                    Some(pauses) => Pauses::pause(pauses, worker, Reason::NextTry("send"), until),
                 };
                 match waited {
                     // Should the next try be in vain, the event does not tell.
                     Ok(Wake::Unparked)
-                        if naps.is_none() && direction == Direction::Write && sends_unseen(fd) =>
+                        if pauses.is_none() && direction == Direction::Write && sends_unseen(fd) =>
                     {
-                        naps = Some(Naps::new());
+                        pauses = Some(Pauses::new());
                     }
                     Ok(Wake::Unparked) => {}
                     Ok(Wake::Deadline) => break error(libc::EAGAIN),

@@ -18,7 +18,6 @@ use crate::scheduler::{Place, Worker, with_place};
 use crate::sys::event::Direction;
 use crate::sys::shimmed::kind_of;
 use crate::sys::{errno, raw};
-use crate::thread::sleep_checked;
 use core::time::Duration;
 use libc::{c_int, c_long};
 use std::io;
@@ -127,34 +126,6 @@ pub(super) fn wait(
     let reason = Reason::Io(fd, direction);
     let outcome = worker.reactor().wait_borrowed(reason, fd, direction, until)?;
     outcome.map_err(|cancelled| refuse(worker, cancelled))
-}
-
-/// Pauses between tries, where no event tells when the next one may succeed; each is longer than the one before.
-pub(super) struct Naps {
-    next: Duration,
-}
-
-impl Naps {
-    const FIRST: Duration = Duration::from_millis(1);
-    const LONGEST: Duration = Duration::from_millis(5);
-
-    pub(super) fn new() -> Naps {
-        Naps { next: Naps::FIRST }
-    }
-
-    /// Pauses, and not beyond `until`: then it answers that the deadline has passed.
-    ///
-    /// # Errors
-    ///
-    /// `ECANCELED` or `ETIMEDOUT` when cancelled.
-    pub(super) fn nap(&mut self, worker: &Worker, until: Option<Instant>) -> io::Result<Wake> {
-        let end = worker.now().checked_add(self.next);
-        self.next = Naps::LONGEST.min(self.next * 2);
-        let end = if until.is_some_and(|until| end > Some(until)) { until } else { end };
-        sleep_checked(end).map_err(|cancelled| refuse(worker, cancelled))?;
-        let has_passed = until.is_some_and(|until| until <= worker.now());
-        Ok(if has_passed { Wake::Deadline } else { Wake::Unparked })
-    }
 }
 
 /// Turns a cancellation into an error, after the others have run.
