@@ -112,8 +112,9 @@
 //! std's channels do not wake a receiver, or a sender that waits for room, on behalf of its own OS thread: use
 //! [`sync::mpsc`](crate::sync::mpsc) between green threads. Who waits in vain so is reported: if nobody is left that
 //! could go on, because all other OS threads of the process wait for each other, that is a deadlock; and while green threads wait for
-//! descriptors or timers, [`std_park_limit`] bounds the wait. A green thread that sends to such a channel in a loop, for ever and
-//! without a wait, keeps its OS thread, as any other that never waits.
+//! descriptors or timers, [`std_park_limit`] bounds the wait. Another green thread may do nothing but use such a channel in a loop, which never
+//! waits as long as there is room, and lets nobody run. Where the program has its symbols that is found, too, by looking at the
+//! stack after each tenth of the limit of processor time; so SIGURG is caught, unless somebody else catches it.
 //!
 //! The locks of pthreads belong to the thread that has them: libc would let one green thread lock a recursive mutex that another
 //! one of the same OS thread has, and each unlock it. The shims tell them apart. A mutex that *another OS thread* has locked blocks the OS
@@ -150,6 +151,7 @@ mod deadline;
 mod epoll;
 mod file;
 mod file_lock;
+mod flood;
 mod fortified;
 mod futex;
 mod hosts;
@@ -276,8 +278,22 @@ pub fn group(group: Group) {
         // The linker takes an object out of our library only for a symbol that is referred to: refer to all of them.
         core::hint::black_box(symbols::TABLE);
     });
+    if group == Group::Futex {
+        flood::watch();
+    }
     // Relaxed: the bit says nothing about other memory.
     ACTIVE.fetch_or(group.bit(), Ordering::Relaxed);
+}
+
+/// Writes to standard error, as far as that can be; also in a signal handler.
+fn write_error(mut text: &[u8]) {
+    while !text.is_empty() {
+        // SAFETY: valid for a read of its length.
+        match unsafe { crate::sys::raw::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) } {
+            Ok(written @ 1..) => text = &text[written..],
+            _ => return,
+        }
+    }
 }
 
 extern "C" fn deactivate() {

@@ -107,7 +107,21 @@ fn enter<T>(worker: &Worker, f: impl FnOnce() -> T) -> T {
     );
     WORKER.set(worker);
     let _leave = Leave;
+    #[cfg(feature = "patch")]
+    if let Some(at_entry) = AT_ENTRY.get() {
+        at_entry();
+    }
     f()
+}
+
+/// What [`at_entry`] was given.
+#[cfg(feature = "patch")]
+static AT_ENTRY: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
+
+/// Has `call` called on each OS thread that begins to run green threads from now on. Only one is ever called.
+#[cfg(feature = "patch")]
+pub(crate) fn at_entry(call: fn()) {
+    let _ = AT_ENTRY.set(call);
 }
 
 /// Has an overflow of a stack reported, on this OS thread from now on, with the green thread that runs on it.
@@ -119,12 +133,18 @@ fn arm_overflow_report() {
 /// Says which green thread's stack it is that begins at `limit`. Runs in a signal handler: takes no lock and allocates nothing.
 fn describe_running(limit: usize, write: &mut dyn FnMut(&[u8])) {
     with_worker(|worker| {
-        let Some((worker, task)) = worker.and_then(|worker| Some((worker, worker.running()?))) else {
-            return;
-        };
-        if task.home(worker).stack_limit.get() != limit {
+        let running = worker.and_then(|worker| Some((worker, worker.running()?)));
+        if running.is_some_and(|(worker, task)| task.home(worker).stack_limit.get() != limit) {
             write(b"a greenlet or generator on ");
         }
+    });
+    describe_running_in_handler(write);
+}
+
+/// Says which green thread runs, if one does. As [`describe_running`].
+pub(crate) fn describe_running_in_handler(write: &mut dyn FnMut(&[u8])) {
+    with_worker(|worker| {
+        let Some(task) = worker.and_then(Worker::running) else { return };
         write(b"green thread '");
         match task.attributes.name.as_deref() {
             Some(name) => write(name.as_bytes()),

@@ -82,6 +82,9 @@ enum Leaving {
     Yield,
     /// Into the slot of `parked` that its task names.
     Park,
+    /// It has not, and a signal handler has looked.
+    #[cfg(feature = "patch")]
+    Seen,
 }
 
 impl Worker {
@@ -147,6 +150,25 @@ impl Worker {
         let running = self.current()?;
         // SAFETY: a worker runs none but its own.
         Some(&unsafe { running.home_of_own() }.waits)
+    }
+
+    /// Whether the same green thread has run all the time since this was last asked. For a signal handler.
+    #[cfg(feature = "patch")]
+    pub(crate) fn runs_without_a_switch(&self) -> bool {
+        if !self.runs_green_thread() || self.leaving.get() == Leaving::Seen {
+            return self.runs_green_thread();
+        }
+        // Whoever has said why it leaves its stack is about to.
+        if self.leaving.get() == Leaving::Done {
+            self.leaving.set(Leaving::Seen);
+        }
+        false
+    }
+
+    /// Whether others wait for the one that runs to let them. For a signal handler.
+    #[cfg(feature = "patch")]
+    pub(crate) fn starves_others(&self) -> bool {
+        self.std_token.is_awaited() || self.run_queue.try_borrow().is_ok_and(|queue| queue.len() > 0)
     }
 
     /// The token of `std::thread::park` of the worker's OS thread.

@@ -3,6 +3,8 @@
 
 pub(crate) mod clock;
 #[cfg(feature = "patch")]
+pub(crate) mod cpu_timer;
+#[cfg(feature = "patch")]
 pub(crate) mod errno;
 pub(crate) mod event;
 pub(crate) mod fault;
@@ -12,6 +14,8 @@ pub(crate) mod ipc;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod process;
+#[cfg(feature = "patch")]
+pub(crate) mod program;
 #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "some are called only by shims"))]
 pub(crate) mod raw;
 #[cfg(feature = "patch")]
@@ -19,6 +23,8 @@ pub(crate) mod shimmed;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod system_call;
+#[cfg(feature = "patch")]
+pub(crate) mod unwind;
 
 use std::io;
 

@@ -61,7 +61,8 @@ pub(crate) fn able_threads() -> Option<usize> {
 pub(crate) struct Sleepers(Vec<(OsString, String, String)>);
 
 impl Sleepers {
-    /// `None` if `/proc` does not tell; and as long as signals are caught that are no faults, since a handler may wake anybody.
+    /// `None` if `/proc` does not tell; and as long as signals are caught that are no faults, since a handler may wake anybody
+    /// (ours does not).
     pub(crate) fn now() -> Option<Sleepers> {
         /// The faults: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
         const FAULTS: u64 = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 30;
@@ -70,8 +71,12 @@ impl Sleepers {
         };
         let status = std::fs::read_to_string("/proc/self/status").ok()?;
         let caught = u64::from_str_radix(&field(&status, "SigCgt:")?, 16).ok()?;
+        #[cfg(feature = "patch")]
+        let own = if super::cpu_timer::is_installed() { 1 << (super::cpu_timer::SIGNAL - 1) } else { 0 };
+        #[cfg(not(feature = "patch"))]
+        let own = 0;
         // Those that libc keeps for itself, too.
-        if caught & !FAULTS & !(1 << 31 | 1 << 32) != 0 {
+        if caught & !FAULTS & !own & !(1 << 31 | 1 << 32) != 0 {
             return None;
         }
         let mut waiting = Vec::new();

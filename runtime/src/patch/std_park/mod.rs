@@ -106,6 +106,10 @@ fn learn() {
 /// sleeping OS threads will send once they are given work. It counts in runtimes with one worker that [`run`](crate::run) drives;
 /// parks that have a time limit of their own may take that long.
 ///
+/// The same limit is for a green thread that does nothing but use std's channels, and never waits in them, while others of its OS
+/// thread could run: after twice the limit, in processor time, the process ends with a report. What was set when the OS thread began to run green
+/// threads counts.
+///
 /// Never waits, and may be called anywhere; waits that have begun keep the limit that was set then.
 ///
 /// ```
@@ -115,6 +119,14 @@ fn learn() {
 pub fn std_park_limit(limit: Option<Duration>) {
     let half = limit.and_then(|limit| u64::try_from((limit / 2).as_nanos()).ok()).unwrap_or(u64::MAX);
     HALF_LIMIT.store(half, Ordering::Relaxed);
+}
+
+/// Looks at who uses channels in a loop, in the time of the limit.
+pub(super) const LOOKS: u32 = 10;
+
+/// How much processor time passes between two of these; `None` for never.
+pub(super) fn look_every() -> Option<Duration> {
+    half_limit().map(|half| (half * 2 / LOOKS).max(Duration::from_nanos(1)))
 }
 
 /// Half of the limit; `None` if there is none.

@@ -5,9 +5,9 @@ use crate::inside;
 use crate::limits;
 use crate::park::Reason;
 use crate::patch::addresses::{self, Key};
+use crate::patch::write_error;
 use crate::scheduler::Worker;
 use crate::scheduler::stacks::describe;
-use crate::sys::raw;
 
 /// Has the one that waits already report itself and this one.
 #[cold]
@@ -48,14 +48,4 @@ const INSTEAD: &str = "Use `osier::thread::park`, `osier::sync::mpsc` and `osier
 fn end(text: &str) -> ! {
     inside::run(|| write_error(format!("\nosier: {text}").as_bytes()));
     std::process::abort();
-}
-
-fn write_error(mut text: &[u8]) {
-    while !text.is_empty() {
-        // SAFETY: valid for a read of its length.
-        match unsafe { raw::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) } {
-            Ok(written @ 1..) => text = &text[written..],
-            _ => return,
-        }
-    }
 }

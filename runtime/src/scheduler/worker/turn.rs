@@ -397,6 +397,8 @@ impl Worker {
                 let slot = self.parked.borrow_mut().insert(green);
                 debug_assert_eq!(planned, Some(slot), "somebody else was parked in between");
             }
+            #[cfg(feature = "patch")]
+            Leaving::Seen => unreachable!("whoever leaves its stack says why after any look"),
             Leaving::Done => unreachable!("a suspended green thread has said why"),
         }
     }

@@ -1,0 +1,109 @@
+//! A green thread that only uses std's channels, in a loop, and lets nobody run: it ends with a report. One that computes does not.
+
+mod common;
+
+use common::{in_child, text};
+use std::hint::black_box;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+/// A look takes some milliseconds in a debug build.
+const LIMIT: Duration = Duration::from_millis(400);
+
+/// What a child prints in which `body` runs in a runtime; it must end with a report, and not by itself.
+fn reported(name: &str, body: fn()) -> String {
+    let output = in_child(name, || {
+        osier::patch::std_park_limit(Some(LIMIT));
+        osier::patch::all();
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(60));
+            std::process::exit(101);
+        });
+        osier::run(body);
+    });
+    let report = text(&output.stderr);
+    assert_ne!(output.status.code(), Some(101), "hangs: {report}");
+    assert!(!output.status.success(), "{report}");
+    report
+}
+
+#[inline(never)]
+fn send_until_it_is_gone(sender: &Sender<i32>) {
+    while sender.send(1).is_ok() {}
+}
+
+#[test]
+fn one_that_sends_until_its_neighbour_is_gone_is_reported() {
+    let report = reported("one_that_sends_until_its_neighbour_is_gone_is_reported", || {
+        let (sender, receiver) = channel();
+        osier::spawn(move || receiver.recv());
+        send_until_it_is_gone(&sender);
+    });
+    for part in ["green thread 'main'", "nothing but use std's channels", "send_until_it_is_gone"] {
+        assert!(report.contains(part), "{part} is missing: {report}");
+    }
+}
+
+#[test]
+fn one_that_asks_until_its_neighbour_answers_is_reported() {
+    let report = reported("one_that_asks_until_its_neighbour_answers_is_reported", || {
+        let (ask, asked) = channel();
+        let (answer, answers) = channel::<i32>();
+        let asks = osier::thread::Builder::new().name("asks".into()).spawn(move || {
+            while answers.try_recv().is_err() {
+                ask.send(()).unwrap();
+            }
+        });
+        for () in asked {
+            answer.send(1).unwrap();
+        }
+        asks.unwrap().join().unwrap();
+    });
+    assert!(report.contains("green thread 'asks'"), "{report}");
+}
+
+/// Goes on for three times the limit.
+fn busy(mut step: impl FnMut()) {
+    let start = Instant::now();
+    while start.elapsed() < 3 * LIMIT {
+        (0..1000).for_each(|_| step());
+    }
+}
+
+#[test]
+fn who_computes_or_starves_nobody_is_left_alone() {
+    let output = in_child("who_computes_or_starves_nobody_is_left_alone", || {
+        osier::patch::std_park_limit(Some(LIMIT));
+        osier::patch::all();
+        osier::run(|| {
+            let (sender, receiver) = channel();
+            // Nobody else could run.
+            busy(|| {
+                sender.send(1).unwrap();
+                receiver.recv().unwrap();
+            });
+            // Others could, and it computes.
+            let waits = osier::spawn(|| ());
+            let mut number = 1_u64;
+            busy(|| number = black_box(number.wrapping_mul(3)));
+            assert!(!waits.is_finished());
+            // As before, and now and then it sends.
+            busy(|| number = black_box(number.wrapping_mul(3)));
+            sender.send(1).unwrap();
+            waits.join().unwrap();
+            // It lets them run.
+            let others = osier::spawn(|| {
+                loop {
+                    osier::yield_now();
+                }
+            });
+            busy(|| {
+                sender.send(1).unwrap();
+                receiver.recv().unwrap();
+                osier::yield_now();
+            });
+            others.kill();
+        });
+    });
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
