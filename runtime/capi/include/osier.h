@@ -335,7 +335,9 @@ typedef enum osier_patch_group {
     OSIER_PATCH_PROCESS = 5,   /* waitpid.. */
     OSIER_PATCH_DNS = 6,       /* getaddrinfo.., on the offload pool */
     OSIER_PATCH_FILE_LOCK = 7, /* flock, lockf.. */
-    OSIER_PATCH_FILE = 8       /* regular files, on the offload pool; not in osier_patch_all */
+    OSIER_PATCH_FILE = 8,      /* regular files, on the offload pool; not in osier_patch_all */
+    OSIER_PATCH_SIGNAL = 9,    /* sigwait.. */
+    OSIER_PATCH_IPC = 10       /* message queues and semaphores: msgrcv, semop, mq_receive.. */
 } osier_patch_group_t;
 
 /*

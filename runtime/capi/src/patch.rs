@@ -5,7 +5,7 @@ use core::ffi::{c_char, c_int};
 use osier::patch::{self, Group};
 
 /// `osier_patch_group_t`: a group's place is its number.
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; Group::ALL.len()] = [
     Group::Sleep,
     Group::Net,
     Group::Poll,
@@ -15,6 +15,8 @@ const GROUPS: [Group; 9] = [
     Group::Dns,
     Group::FileLock,
     Group::File,
+    Group::Signal,
+    Group::Ipc,
 ];
 
 fn of_number(number: c_int) -> Option<Group> {

@@ -5,6 +5,7 @@
 //! The worker's own reference to each live green thread is in one place: `run_queue`, the frame of `run` that resumes it, or
 //! `parked`. No `RefCell` of the worker is borrowed across a switch.
 
+mod report;
 mod turn;
 
 use super::crew::{Crew, Report};
@@ -150,25 +151,6 @@ impl Worker {
         let running = self.current()?;
         // SAFETY: a worker runs none but its own.
         Some(&unsafe { running.home_of_own() }.waits)
-    }
-
-    /// Whether the same green thread has run all the time since this was last asked. For a signal handler.
-    #[cfg(feature = "patch")]
-    pub(crate) fn runs_without_a_switch(&self) -> bool {
-        if !self.runs_green_thread() || self.leaving.get() == Leaving::Seen {
-            return self.runs_green_thread();
-        }
-        // Whoever has said why it leaves its stack is about to.
-        if self.leaving.get() == Leaving::Done {
-            self.leaving.set(Leaving::Seen);
-        }
-        false
-    }
-
-    /// Whether others wait for the one that runs to let them. For a signal handler.
-    #[cfg(feature = "patch")]
-    pub(crate) fn starves_others(&self) -> bool {
-        self.std_token.is_awaited() || self.run_queue.try_borrow().is_ok_and(|queue| queue.len() > 0)
     }
 
     /// The token of `std::thread::park` of the worker's OS thread.
@@ -503,49 +485,6 @@ impl Worker {
     /// Whether it is to leave its OS thread.
     pub(super) fn is_dismissed(&self) -> bool {
         self.dismissed.get()
-    }
-
-    /// All that are here: running, ready or parked.
-    pub(super) fn tasks(&self) -> Vec<Arc<Task>> {
-        let mut tasks = self.run_queue.borrow().tasks();
-        tasks.extend(self.parked.borrow().iter().map(|(_, green)| green.task.clone()));
-        tasks.extend(self.running());
-        tasks
-    }
-
-    /// All that wait, for a report.
-    pub(super) fn waiting(&self) -> Vec<Waiting> {
-        let parked = self.parked.borrow();
-        let waiting = parked.iter().filter_map(|(_, green)| {
-            green.task.home(self).reason.get().map(|reason| Waiting::parked(&green.task, reason))
-        });
-        waiting.collect()
-    }
-
-    /// All that could run, for a report.
-    pub(super) fn ready(&self) -> Vec<Waiting> {
-        let ready = self.run_queue.borrow().tasks();
-        // Those that others have taken are in their reports.
-        let own = ready.iter().filter(|task| task.is_of(self) || task.owner.after_mark().is_none());
-        own.map(Waiting::ready).collect()
-    }
-
-    /// Says what there is to say about this worker's green threads.
-    pub(super) fn report(&self, request: u64) -> Report {
-        Report {
-            worker: self.remote.index(),
-            request,
-            stuck: self.is_stuck(),
-            turns: self.remote.pulse.turns(),
-            waiting: self.waiting(),
-            ready: self.ready(),
-        }
-    }
-
-    /// Whether nobody is ready, and nobody waits for a time or for something outside of the process. Asked at each turn, so it
-    /// must not look at each green thread.
-    pub(super) fn is_stuck(&self) -> bool {
-        self.run_queue.borrow().len() == 0 && self.timers.borrow().is_empty() && self.external.get() == 0
     }
 
     /// Whether nothing has come from other OS threads since it last looked.

@@ -68,7 +68,7 @@ static void anywhere(void)
     CHECK_EQUAL(osier_timeout(LONG, NULL, NULL, NULL), EINVAL);
     CHECK_EQUAL(osier_shield(NULL, NULL, NULL), EINVAL);
 
-    CHECK_EQUAL(osier_patch_group((osier_patch_group_t)9), EINVAL);
+    CHECK_EQUAL(osier_patch_group((osier_patch_group_t)(OSIER_PATCH_IPC + 1)), EINVAL);
     CHECK_EQUAL(osier_patch_group((osier_patch_group_t)-1), EINVAL);
     CHECK_EQUAL(osier_patch_is_active((osier_patch_group_t)-1), 0);
     CHECK(osier_patch_report(NULL, 0) > 0);
@@ -155,6 +155,7 @@ int main(void)
     CHECK_EQUAL(osier_patch_is_active(OSIER_PATCH_NET), 0);
     CHECK_EQUAL(osier_patch_all(), 0);
     CHECK_EQUAL(osier_patch_is_active(OSIER_PATCH_FILE_LOCK), 1);
+    CHECK_EQUAL(osier_patch_is_active(OSIER_PATCH_IPC), 1);
     CHECK_EQUAL(osier_patch_is_active(OSIER_PATCH_FILE), 0);
     CHECK_EQUAL(osier_patch_group(OSIER_PATCH_FILE), 0);
     CHECK_EQUAL(osier_patch_is_active(OSIER_PATCH_FILE), 1);
