@@ -4,15 +4,17 @@
 
 use osier::Builder;
 use osier::net::{TcpListener, TcpStream};
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::time::Duration;
 
-const CASES: [(&str, fn()); 8] = [
+const CASES: [(&str, fn()); 9] = [
     ("the_child_has_the_one_that_forked_and_nobody_else", nobody_else),
     ("the_child_ends_with_the_one_that_forked", ends),
+    ("a_child_of_a_destructor_ends_with_that", destructors),
     ("the_child_may_have_a_runtime_of_its_own", a_runtime_of_its_own),
     ("what_the_child_closes_the_parent_still_waits_for", closes),
     ("a_child_of_a_foreign_loop_runs_nobody", foreign_loop),
@@ -109,6 +111,38 @@ fn ends() {
         let _ = parent_of(|| osier::process::exit(7), 7 << 8);
     });
     assert_eq!(osier::run(|| 1), 1);
+}
+
+/// What is dropped after the body has returned, or instead of running it.
+fn destructors() {
+    struct Forks;
+    impl Drop for Forks {
+        fn drop(&mut self) {
+            let _ = parent_of(|| (), DONE);
+        }
+    }
+    osier::local! {
+        static LOCAL: RefCell<Option<Forks>> = const { RefCell::new(None) };
+    }
+    let (told, mut listens) = UnixStream::pair().unwrap();
+    osier::run(|| {
+        let forks = Forks;
+        let killed = osier::spawn(move || drop(forks));
+        killed.kill();
+        drop(osier::spawn(|| Forks));
+        let has_local = osier::spawn(|| LOCAL.set(Some(Forks)));
+        let ready = Tells(told);
+        let ready = osier::spawn(move || {
+            (0..9).for_each(|_| osier::yield_now());
+            drop(ready);
+        });
+        assert!(killed.join().is_err());
+        has_local.join().unwrap();
+        ready.join().unwrap();
+    });
+    let mut bytes = Vec::new();
+    listens.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, b"x", "in a child somebody has run");
 }
 
 fn greet() -> String {

@@ -18,6 +18,7 @@ use crate::entry;
 use crate::fiber::{Fiber, State};
 use crate::locals::Locals;
 use crate::panic_count::{self, AbortOnUnwind};
+use crate::scheduler::end_copy;
 use crate::scheduler::remote::order;
 use crate::scheduler::run_queue::{Green, Stage};
 use crate::scheduler::std_token;
@@ -434,6 +435,8 @@ impl Worker {
                     if !locals.is_empty() {
                         let _ = entry::fresh(|| locals.destroy());
                     }
+                    // The body has looked already, and knows more; but destructors have run since.
+                    end_copy(false);
                 });
                 Some(Green { task, stage: Stage::Started(fiber) })
             }
