@@ -277,7 +277,7 @@ fn a_receiver_that_nobody_will_wake_is_reported_while_others_wait_for_sockets() 
         });
     let report = text(&output.stderr);
     assert!(!output.status.success(), "{report}");
-    for part in ["waited in `std::thread::park` for 20ms", "green thread 'main'", "::receive_in_vain"] {
+    for part in ["waited in a channel of std's for 20ms", "green thread 'main'", "::receive_in_vain"] {
         assert!(report.contains(part), "{part} is missing: {report}");
     }
 }
@@ -286,6 +286,34 @@ fn a_receiver_that_nobody_will_wake_is_reported_while_others_wait_for_sockets() 
 fn receive_in_vain(receiver: &mpsc::Receiver<i32>) {
     // No tail call, so that it stands on the stack.
     let _ = std::hint::black_box(receiver.recv());
+}
+
+/// What is no channel's wait may be ended by a green thread, after however long a time.
+#[test]
+fn other_parks_may_last_while_all_other_os_threads_sleep() {
+    let output = in_child("other_parks_may_last_while_all_other_os_threads_sleep", || {
+        osier::patch::all();
+        osier::patch::std_park_limit(Some(2 * MILLI));
+        osier::run(|| {
+            let flag = Arc::new(AtomicBool::new(false));
+            let (theirs, me) = (flag.clone(), std::thread::current());
+            osier::spawn(move || {
+                osier::sleep(100 * MILLI);
+                theirs.store(true, Ordering::Release);
+                me.unpark();
+            });
+            park_until(&flag);
+            let (sender, receiver) = mpsc::channel();
+            osier::spawn(move || {
+                osier::sleep(100 * MILLI);
+                sender.send(1).unwrap();
+            });
+            // The OS thread sleeps until it is given something.
+            let received = std::thread::scope(|scope| scope.spawn(move || receiver.recv()).join());
+            assert_eq!(received.unwrap(), Ok(1));
+        });
+    });
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 /// The same when nobody can run any more.

@@ -91,14 +91,19 @@ impl StdToken {
     /// The one that has waited goes on.
     pub(crate) fn leave(&self) {
         self.word.set(ptr::null());
-        self.look_around.set(None);
-        self.asked.set(false);
+        self.look_no_more();
     }
 
     /// The one that waits is to be woken after this time, if it still waits then, to look around.
     pub(crate) fn look_around_after(&self, time: Duration) {
         self.asked.set(false);
         self.look_around.set(Instant::of_machine().checked_add(time));
+    }
+
+    /// The one that waits is not to be woken to look around any more.
+    pub(crate) fn look_no_more(&self) {
+        self.asked.set(false);
+        self.look_around.set(None);
     }
 
     /// Whether the one that waits was woken to look around.

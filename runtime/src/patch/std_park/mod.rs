@@ -8,7 +8,8 @@
 //! One that nobody will wake is reported, too. std's channels pass over a receiver whose OS thread is the sender's, so a receiver
 //! among the senders' neighbours waits for ever, and the message lies there. If nobody can run any more, that is a deadlock, and
 //! found as such. While others still wait for a socket, say, it cannot be told from a long wait; but where all other OS threads of the process have
-//! slept all the time, there is nobody who could send. So such a wait is bounded, by a [limit](std_park_limit).
+//! slept all the time, there is nobody who could send. So such a wait is bounded, by a [limit](std_park_limit). Of other parks green
+//! threads of the same OS thread are as good as any to end them, so those may last: whether it is a channel's is seen by the stack.
 //!
 //! # Which futex it is
 //!
@@ -98,13 +99,15 @@ fn learn() {
     });
 }
 
-/// Sets how long a green thread may wait in `std::thread::park` while all other OS threads of the process sleep until somebody
-/// else wakes them; ten seconds unless set, `None` for as long as it takes. Then the process ends with a report.
+/// Sets how long a green thread may wait in one of std's channels (or crossbeam's, which they are) while all other OS threads of the
+/// process sleep until somebody else wakes them; ten seconds unless set, `None` for as long as it takes. Then the process ends with
+/// a report.
 ///
-/// A receiver of one of std's channels waits so, and std's channels never wake one whose OS thread is the sender's: with all
-/// other OS threads asleep nobody is left who could send to it. Set another limit if a green thread is to wait for what
-/// sleeping OS threads will send once they are given work. It counts in runtimes with one worker that [`run`](crate::run) drives;
-/// parks that have a time limit of their own may take that long.
+/// These channels never wake one whose OS thread is the sender's: with all other OS threads asleep nobody is left who could
+/// send to it. Set another limit if a green thread is to wait for the last sender to be dropped, or for what OS threads will send
+/// once they are started or given work. It counts in runtimes with one worker that [`run`](crate::run) drives, where functions have
+/// names: in a program that is stripped of them a channel's wait cannot be told from another `std::thread::park`, which green
+/// threads may end. Waits that have a time limit of their own may take that long.
 ///
 /// The same limit is for a green thread that does nothing but use std's channels, and never waits in them, while others of its OS
 /// thread could run: after twice the limit, in processor time, the process ends with a report. What was set when the OS thread began to run green
@@ -150,7 +153,8 @@ impl Vigil {
         Some(Vigil { every, slept: None })
     }
 
-    /// Looks around; whether all other OS threads have slept since the last look, so that nobody could have ended the wait.
+    /// Looks around; whether all other OS threads have slept since the last look, so that none could have ended the wait. Then this
+    /// was the last look.
     fn is_in_vain(&mut self, worker: &Worker) -> bool {
         inside::run(|| {
             let slept = Sleepers::now();
@@ -160,7 +164,9 @@ impl Vigil {
             let in_vain =
                 slept.is_some() && slept == self.slept && others == slept.as_ref().map(Sleepers::len);
             self.slept = slept;
-            if !in_vain {
+            if in_vain {
+                worker.std_token().look_no_more();
+            } else {
                 worker.std_token().look_around_after(self.every);
             }
             in_vain

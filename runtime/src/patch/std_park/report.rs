@@ -30,17 +30,24 @@ pub(super) fn first(worker: &Worker, second: &str) -> ! {
     ))
 }
 
-/// Reports this one, which nobody will wake.
+/// Reports this one, which no other OS thread will wake, if it waits in a channel that needs one for it.
 #[cold]
-pub(super) fn in_vain(worker: &Worker) -> ! {
+pub(super) fn in_vain(worker: &Worker) {
     let stack = describe(&worker.current_task());
+    if !CHANNELS.iter().any(|channel| stack.contains(channel)) {
+        return;
+    }
     let limit = half_limit().unwrap_or_default() * 2;
     end(&format!(
-        "a green thread has waited in `std::thread::park` for {limit:?}, while all other OS threads of the process slept: \
-         nobody is left that could wake it. std's channels do not, if the sender's OS thread is the receiver's own. \
+        "a green thread has waited in a channel of std's for {limit:?}, while all other OS threads of the process slept: \
+         nobody is left that could wake it. These channels do not, if the sender's OS thread is the receiver's own. \
          {INSTEAD} If it is to wait longer, `osier::patch::std_park_limit` says so.\n{stack}"
     ))
 }
+
+/// What the names of functions have in them that wait in channels which wake nobody of the sender's own OS thread: std's, and those
+/// that std has them from.
+const CHANNELS: [&str; 3] = ["std::sync::mpmc", "std::sync::mpsc", "crossbeam_channel"];
 
 const INSTEAD: &str = "Use `osier::thread::park`, `osier::sync::mpsc` and `osier::thread::scope` instead of std's, or an OS \
                        thread for each.";
