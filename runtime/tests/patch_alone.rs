@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier, Condvar, Mutex};
 /// Its name, what its process does, and what must have become of that.
 type Case = (&'static str, fn(), fn(&Output, &str));
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     ("a_lock_held_by_one_that_joins_its_waiter", held_by_one_that_joins, |output, report| {
         assert!(output.status.success(), "{report}");
     }),
@@ -30,6 +30,11 @@ const CASES: [Case; 4] = [
         assert!(report.contains("a kill does not end a wait for a lock of std or C"), "{report}");
         assert!(report.contains("nobody_will_notify"), "the stack is missing: {report}");
     }),
+    ("no_os_thread_for_the_stacks", taken_twice, |output, report| {
+        assert!(!output.status.success(), "{report}");
+        assert!(report.contains("deadlock: no green thread can run"), "{report}");
+        assert!(report.contains("green thread 'greedy' (3): its stack cannot be told: "), "{report}");
+    }),
 ];
 
 fn main() {
@@ -43,6 +48,10 @@ fn main() {
     for (name, _, check) in CASES.iter().filter(|(name, ..)| name.contains(&wanted)) {
         // A silent hang ends this test.
         let mut timed = Command::new("timeout");
+        if *name == "no_os_thread_for_the_stacks" {
+            // No OS thread of std's can be started: none has so much memory for its stack.
+            timed.env("RUST_MIN_STACK", (1_u64 << 60).to_string());
+        }
         let output = timed.arg("30").arg(std::env::current_exe().unwrap()).arg(name).output().unwrap();
         let report = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_ne!(output.status.code(), Some(124), "{name} hangs: {report}");

@@ -10,6 +10,7 @@ use crate::task::Task;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::backtrace::Backtrace;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 /// Who was asked, and what each has said; `None` for nothing yet.
@@ -81,12 +82,14 @@ fn answer(task: &Arc<Task>) {
 
 /// The name and the stack of the green thread that runs, which `task` must be.
 pub(crate) fn describe(task: &Arc<Task>) -> String {
-    let name = task.display_name().into_owned();
-    let id = task.id;
+    let who = format!("green thread '{}' ({})", task.display_name(), task.id);
     inside::run(|| {
         let stack = Backtrace::force_capture();
         // To look up the names of functions takes more stack than a green thread may have.
-        let told = std::thread::spawn(move || format!("green thread '{name}' ({id}):\n{stack}\n"));
-        told.join().unwrap_or_default()
+        let told = std::thread::Builder::new().spawn(move || stack.to_string());
+        match told.and_then(|told| told.join().map_err(|_| io::Error::other("the look-up has panicked"))) {
+            Ok(stack) => format!("{who}:\n{stack}\n"),
+            Err(error) => format!("{who}: its stack cannot be told: {error}\n"),
+        }
     })
 }
