@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier, Condvar, Mutex};
 /// Its name, what its process does, and what must have become of that.
 type Case = (&'static str, fn(), fn(&Output, &str));
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     ("a_lock_held_by_one_that_joins_its_waiter", held_by_one_that_joins, |output, report| {
         assert!(output.status.success(), "{report}");
     }),
@@ -29,6 +29,9 @@ const CASES: [Case; 5] = [
         assert!(!output.status.success(), "{report}");
         assert!(report.contains("a kill does not end a wait for a lock of std or C"), "{report}");
         assert!(report.contains("nobody_will_notify"), "the stack is missing: {report}");
+    }),
+    ("a_child_that_patches_wakes_its_own", child_that_patches, |output, report| {
+        assert!(output.status.success(), "{report}");
     }),
     ("no_os_thread_for_the_stacks", taken_twice, |output, report| {
         assert!(!output.status.success(), "{report}");
@@ -141,5 +144,29 @@ fn nobody_will_notify() {
     osier::run(|| {
         osier::spawn(move || drop(shared.1.wait(shared.0.lock().unwrap())));
         osier::yield_now();
+    });
+}
+
+/// The parent's green threads wait for the same lock, and came first.
+fn child_that_patches() {
+    osier::run(|| {
+        let mutex = Arc::new(Mutex::new(()));
+        let mut held = Some(mutex.lock().unwrap());
+        let wait = || {
+            let theirs = mutex.clone();
+            osier::spawn(move || wait_for_the_lock(&theirs))
+        };
+        let waiting = [wait(), wait()];
+        osier::yield_now();
+        let child = osier::multiprocess::Process::spawn(|| {
+            osier::patch::all();
+            let waits = wait();
+            osier::yield_now();
+            held.take();
+            waits.join().unwrap();
+        });
+        assert!(child.unwrap().join().unwrap().success(), "the child's waiter was not woken");
+        drop(held);
+        waiting.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }

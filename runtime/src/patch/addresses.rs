@@ -339,6 +339,16 @@ pub(super) fn wake(key: Key, count: usize, bits: u32) -> usize {
     Bucket::of(key).wake(count, &|node| node.key == key && node.bits & bits != 0)
 }
 
+/// In the child of a fork: forgets all that wait, of whom none is there, so that a wake-up goes to one of the child's. Takes no lock
+/// but those that are free, and frees nothing.
+pub(super) fn forget_all() {
+    if WAITERS.load(Ordering::Relaxed) > 0 {
+        for mut list in TABLE.iter().filter_map(|bucket| bucket.list.try_lock()) {
+            (list.first, list.last) = (ptr::null_mut(), ptr::null_mut());
+        }
+    }
+}
+
 /// Whether somebody waits for `key`.
 pub(super) fn is_awaited(key: Key) -> bool {
     let looked = Bucket::of(key).with(|list| {

@@ -273,7 +273,8 @@ pub fn group(group: Group) {
     static AT_FORK: Once = Once::new();
     AT_FORK.call_once(|| {
         // The child of a fork shares its parent's epoll instance: what it did there would take away the parent's events.
-        // SAFETY: `deactivate` is async-signal-safe. If there is no memory for the entry, forked children stay patched.
+        // SAFETY: `deactivate` takes no lock that might be taken, and allocates nothing. If there is no memory for the entry, forked
+        // children stay patched.
         unsafe { libc::pthread_atfork(None, None, Some(deactivate)) };
         // The linker takes an object out of our library only for a symbol that is referred to: refer to all of them.
         core::hint::black_box(symbols::TABLE);
@@ -298,6 +299,7 @@ fn write_error(mut text: &[u8]) {
 
 extern "C" fn deactivate() {
     ACTIVE.store(0, Ordering::Relaxed);
+    addresses::forget_all();
 }
 
 /// Whether a group of these bits was activated.
