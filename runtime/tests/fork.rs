@@ -11,10 +11,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::time::Duration;
 
-const CASES: [(&str, fn()); 9] = [
+const CASES: [(&str, fn()); 10] = [
     ("the_child_has_the_one_that_forked_and_nobody_else", nobody_else),
     ("the_child_ends_with_the_one_that_forked", ends),
     ("a_child_of_a_destructor_ends_with_that", destructors),
+    ("a_child_of_a_report_runs_nobody", reports),
     ("the_child_may_have_a_runtime_of_its_own", a_runtime_of_its_own),
     ("what_the_child_closes_the_parent_still_waits_for", closes),
     ("a_child_of_a_foreign_loop_runs_nobody", foreign_loop),
@@ -143,6 +144,26 @@ fn destructors() {
     let mut bytes = Vec::new();
     listens.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, b"x", "in a child somebody has run");
+}
+
+/// Who reports is called in the middle of what the runtime does.
+fn reports() {
+    let (told, mut listens) = UnixStream::pair().unwrap();
+    let builder = Builder::new().shutdown_grace(Duration::from_millis(1), |left| {
+        assert_eq!(left.len(), 1);
+        let _ = parent_of(|| (), DONE);
+    });
+    builder.build().unwrap().run(|| {
+        let tells = Tells(told);
+        osier::spawn(move || {
+            osier::shield(|| osier::sleep(Duration::from_millis(50)));
+            drop(tells);
+        });
+        osier::yield_now();
+    });
+    let mut bytes = Vec::new();
+    listens.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, b"x", "in the child somebody has run");
 }
 
 fn greet() -> String {

@@ -187,8 +187,8 @@ fn watch_forks() -> io::Result<()> {
     unsafe { at_fork(forget_runtime) }
 }
 
-/// Called at the end of what ran on a green thread, or drove a runtime by turns, with whether it has panicked: in the child of a fork
-/// there is nothing to go back to, and the process ends.
+/// Called at the end of what ran on a green thread, or drove a runtime by turns, with whether it has panicked, and before each turn: in
+/// the child of a fork there is nothing to go back to, and the process ends.
 pub(crate) fn end_copy(panicked: bool) {
     if with_worker(|worker| worker.is_none()) {
         // Nothing is left to be done if it cannot be written.

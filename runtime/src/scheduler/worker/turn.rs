@@ -56,6 +56,8 @@ impl Worker {
 
     /// [`Worker::turn`]; waits at most `bound` of real time, whatever the clock says.
     pub(in crate::scheduler) fn turn_at_most(&self, until: Option<Instant>, bound: Option<Duration>) -> bool {
+        // What is called in between, a report or a policy, may have forked.
+        end_copy(false);
         self.watched.set(false);
         self.take_in();
         let measures = self.run_queue.borrow().measures();
