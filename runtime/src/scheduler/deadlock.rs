@@ -2,6 +2,7 @@
 
 use crate::park::Reason;
 use crate::task::{DEFAULT_NAME, Task, ThreadId};
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
@@ -56,6 +57,10 @@ impl Waiting {
         }
     }
 }
+
+// The green thread is reached through it by the scheduler alone.
+impl UnwindSafe for Waiting {}
+impl RefUnwindSafe for Waiting {}
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,6 +158,13 @@ fn find_circle(waits_for: &HashMap<u64, u64>) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_may_go_anywhere() {
+        fn may<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
+        may::<Deadlock>();
+        may::<Waiting>();
+    }
 
     #[test]
     fn a_circle_is_found_behind_a_tail() {
