@@ -7,6 +7,7 @@
 //! one call that it is held across is the spawn, so that no green thread runs before it is known.
 
 use crate::function::Value;
+use crate::number;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use osier::thread::{JoinHandle, Thread};
@@ -31,7 +32,8 @@ impl ThreadName {
 static RECORDS: Mutex<BTreeMap<u64, Record>> = Mutex::new(BTreeMap::new());
 
 fn records() -> MutexGuard<'static, BTreeMap<u64, Record>> {
-    RECORDS.lock().unwrap_or_else(PoisonError::into_inner)
+    // To wait for it may set `errno`, which the functions of the header leave alone.
+    number::keeping_errno(|| RECORDS.lock()).unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is known of a thread.

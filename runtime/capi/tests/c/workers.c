@@ -38,6 +38,20 @@ static void *where(void *arg)
     return arg;
 }
 
+/* Several at once wait for each other now and then, for a moment. */
+static void *keep_errno(void *arg)
+{
+    for (int i = 0; i < 50000; i++) {
+        osier_thread_t self;
+        errno = 77;
+        self = osier_self();
+        CHECK_EQUAL(osier_is_finished(self), 0);
+        CHECK_EQUAL(osier_detach(self), EINVAL);
+        CHECK_EQUAL(errno, 77);
+    }
+    return arg;
+}
+
 static void *body(void *arg)
 {
     osier_attr_t local = OSIER_ATTR_INIT;
@@ -74,11 +88,17 @@ int main(void)
     osier_settings_t settings = OSIER_SETTINGS_INIT;
     int here;
     void *result = NULL;
+    pthread_t threads[3];
     settings.workers = 2;
     CHECK_EQUAL(osier_patch_all(), 0);
     CHECK_EQUAL(osier_run_with(&settings, body, &here, &result), 0);
     CHECK(result == &here);
     CHECK_EQUAL(os_threads(), 1);
+
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(pthread_create(&threads[i], NULL, keep_errno, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
     puts("passed");
     return 0;
 }
