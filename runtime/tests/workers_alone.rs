@@ -252,9 +252,10 @@ fn the_end_during_the_look_is_no_deadlock() {
         let clock = Prompter { sleeps: Arc::new(AtomicUsize::new(sleeps)), ..Prompter::default() };
         let runtime = builder().clock(clock.clone()).build().unwrap();
         let outcome = runtime.try_run(|| {
-            clock.holds.store(true, Ordering::Release);
-            // So that it falls asleep once more.
-            osier::thread::Builder::new().worker(1).spawn(|| ()).unwrap().join().unwrap();
+            // By itself, so that it is not held up before: after that it falls asleep once more.
+            let holds = clock.holds.clone();
+            let hold = osier::thread::Builder::new().worker(1);
+            hold.spawn(move || holds.store(true, Ordering::Release)).unwrap().join().unwrap();
             let (main, go) = (osier::thread::current(), clock.go.clone());
             let waker = std::thread::spawn(move || {
                 while !go.load(Ordering::Acquire) {
