@@ -316,6 +316,33 @@ fn other_parks_may_last_while_all_other_os_threads_sleep() {
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
+/// One that looks around whether anybody is there to wake it is as stuck afterwards as before.
+#[test]
+fn it_is_told_once_that_a_park_waits_for_an_os_thread() {
+    let output = in_child("it_is_told_once_that_a_park_waits_for_an_os_thread", || {
+        osier::patch::all();
+        osier::patch::std_park_limit(Some(4 * MILLI));
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = told.clone();
+        let tells = osier::Builder::new().on_stuck(move |_| _ = count.fetch_add(1, Ordering::Relaxed));
+        tells.build().unwrap().run(|| {
+            let flag = Arc::new(AtomicBool::new(false));
+            let (theirs, me, told) = (flag.clone(), std::thread::current(), told.clone());
+            std::thread::spawn(move || {
+                while told.load(Ordering::Relaxed) == 0 {
+                    std::thread::sleep(MILLI);
+                }
+                std::thread::sleep(200 * MILLI);
+                theirs.store(true, Ordering::Release);
+                me.unpark();
+            });
+            park_until(&flag);
+        });
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+    });
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
 /// The same when nobody can run any more.
 #[test]
 fn a_receiver_that_nobody_will_wake_is_reported() {

@@ -42,23 +42,27 @@ impl Runtime {
     fn drive_alone(&self, is_over: impl Fn() -> bool) -> Option<Deadlock> {
         let is_stuck = || self.worker.is_stuck() && self.crew().live() > 0;
         let mut reported = false;
+        // Whether the one that waits for std's token was woken to look around; and whether none but that one has run since the report,
+        // so that the state is known.
+        let (mut asked, mut known) = (false, false);
         while !is_over() {
             if reported || !is_stuck() {
                 let token = self.worker.std_token();
                 let ran = self.worker.turn_at_most(None, token.patience());
-                token.ask();
+                known = known && (!ran || asked);
+                asked = token.ask();
                 // One that has run and parked again may have left another state behind.
                 reported = reported && !ran && is_stuck();
                 continue;
             }
-            self.worker.turn_at_most(None, Some(STUCK));
+            known = !self.worker.turn_at_most(None, Some(STUCK)) && known;
             if is_over() || !is_stuck() {
                 continue;
             }
-            match self.judge(self.worker.waiting(), || self.worker.has_heard_nothing()) {
+            match self.judge(self.worker.waiting(), known, || self.worker.has_heard_nothing()) {
                 Verdict::Unknown => {}
                 Verdict::Deadlock(deadlock) => return Some(deadlock),
-                Verdict::Reported => reported = true,
+                Verdict::Reported => (reported, known) = (true, true),
             }
         }
         None
@@ -113,11 +117,12 @@ impl Runtime {
         let own = self.worker.waiting();
         let others = reports.iter().flat_map(|report| report.waiting.iter().cloned());
         let waiters = own.into_iter().chain(others).collect();
-        self.judge(waiters, || self.worker.has_heard_nothing() && crew.still_as_reported(&reports))
+        self.judge(waiters, false, || self.worker.has_heard_nothing() && crew.still_as_reported(&reports))
     }
 
-    /// What to think of it that only these are there. `still`: whether that is still so, as it was when they were listed.
-    fn judge(&self, waiters: Vec<Waiting>, still: impl Fn() -> bool) -> Verdict {
+    /// What to think of it that only these are there, which is `known` if it was reported before. `still`: whether that is still so,
+    /// as it was when they were listed.
+    fn judge(&self, waiters: Vec<Waiting>, known: bool, still: impl Fn() -> bool) -> Verdict {
         let mut deadlock = Deadlock::of(waiters);
         // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
         let idle = || self.worker.remote().offload.idle_threads();
@@ -136,7 +141,7 @@ impl Runtime {
             self.kill_all();
             return Verdict::Deadlock(deadlock);
         }
-        if let Some(report) = &self.ending.on_stuck {
+        if let Some(report) = self.ending.on_stuck.as_ref().filter(|_| !known) {
             report(&deadlock);
         }
         Verdict::Reported

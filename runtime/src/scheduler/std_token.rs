@@ -118,16 +118,18 @@ impl StdToken {
         Some(at.saturating_duration_since(Instant::of_machine()))
     }
 
-    /// Wakes the one that waits if it is to look around now.
+    /// Wakes the one that waits if it is to look around now. Whether it has.
     #[inline]
-    pub(super) fn ask(&self) {
+    pub(super) fn ask(&self) -> bool {
         if self.patience().is_some_and(|left| left.is_zero())
             && let Some(word) = self.word()
         {
             self.look_around.set(None);
             self.asked.set(true);
             (self.wake_all.get())(word);
+            return true;
         }
+        false
     }
 
     /// A foreign loop, which may have taken the token, has come back.
