@@ -229,6 +229,7 @@ fn a_spawn_outside_of_a_runtime_says_what_to_do() {
 fn settings_that_make_no_sense_are_refused() {
     let kind = |builder: Builder| builder.build().unwrap_err().kind();
     assert_eq!(kind(Builder::new().workers(0)), std::io::ErrorKind::InvalidInput);
+    assert_eq!(kind(Builder::new().workers(usize::MAX)), std::io::ErrorKind::InvalidInput);
     assert_eq!(kind(Builder::new().offload_threads(0)), std::io::ErrorKind::InvalidInput);
 }
 

@@ -116,7 +116,7 @@ typedef enum osier_report {
  */
 typedef struct osier_settings {
     size_t size;            /* sizeof(osier_settings_t) */
-    size_t workers;         /* OS threads that run green threads, the caller among them; default 1 */
+    size_t workers;         /* OS threads that run green threads, the caller among them; default 1, at most 4096 */
     size_t stack_size;      /* bytes of a green thread's stack; default 256 KiB, of which only touched pages cost memory */
     size_t main_stack_size; /* bytes of the main green thread's stack; default 8 MiB */
     size_t offload_threads; /* the most OS threads for osier_offload and look-ups of names; default 64 */
@@ -156,7 +156,7 @@ int osier_run(osier_function_t *body, void *arg, void **result);
  * osier_run with settings; NULL for none.
  *
  *   as osier_run, and
- *   EINVAL   `size` is too small to be one
+ *   EINVAL   `size` is too small to be one, or a field makes no sense
  *   E2BIG    a field is set that this library does not know
  */
 int osier_run_with(const osier_settings_t *settings, osier_function_t *body, void *arg, void **result);

@@ -3,7 +3,7 @@
 //! To send to a channel that has room, and to look into one, calls nobody. A green thread that does so in a loop, until its neighbour
 //! answers or is gone, keeps its OS thread for ever, where an OS thread would be made to share its processor. No call shows
 //! that. So while the group `futex` is active each OS thread that runs green threads has a timer of its processor time, and the signal looks: at
-//! whether the same green thread has run all the time while others wait for it. When that has lasted for the
+//! whether the same green thread has run all the time while others wait for it. When that has lasted for half the
 //! [limit](super::std_park_limit) it looks for as long again, at whether that is in a channel of std's; if it is so most of the times the
 //! process ends with a report, as with a [park](super::std_park) that nobody ends.
 //!
@@ -25,8 +25,9 @@ const FRAMES: usize = 24;
 /// Bytes of stack that it takes to walk another one. Where a handler has less, nothing is found.
 const ROOM: usize = 4096;
 
-/// What the names of functions of std's channels have in them, in either way in which compilers write paths.
-const CHANNELS: [&[u8]; 2] = [b"3std4sync4mpsc", b"3std4sync4mpmc"];
+/// What the names of functions of std's channels have in them, in either way in which compilers write paths; and of those that std
+/// has them from.
+const CHANNELS: [&[u8]; 3] = [b"3std4sync4mpsc", b"3std4sync4mpmc", b"17crossbeam_channel"];
 
 thread_local! {
     /// Of this OS thread, once it has run green threads.
@@ -70,13 +71,13 @@ fn look() {
     }
     let found = FOUND.get() + 1;
     FOUND.set(found);
-    if found <= LOOKS {
+    if found <= LOOKS / 2 {
         return IN_CHANNEL.set(0);
     }
     let in_channel = IN_CHANNEL.get() + u32::from(cpu_timer::room() >= ROOM && stack(is_in_channel));
     IN_CHANNEL.set(in_channel);
-    if found == 2 * LOOKS {
-        if in_channel > LOOKS / 2 {
+    if found == LOOKS {
+        if in_channel > LOOKS / 4 {
             report();
         }
         FOUND.set(0);

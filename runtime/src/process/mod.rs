@@ -47,7 +47,8 @@
 //! [`run`](crate::run) and have a runtime of its own, with a reactor of its own. It must not wait for the others: to join them, to
 //! leave a [`scope`](crate::thread::scope) that has some, or to take a lock that one of them has, is to wait for ever. When it returns the
 //! process ends, with code 0, or 101 if it has panicked; and the same in [`Runtime::enter`](crate::Runtime::enter). A [`Runtime`](crate::Runtime) that was
-//! made before the fork can be entered in the parent alone.
+//! made before the fork can be entered in the parent alone. Values of [`local!`](crate::local!) are the OS thread's from then on, and a
+//! [`ReentrantLock`](crate::sync::ReentrantLock) knows its owner no more. `daemon(3)` forks, too: call it before there is a runtime.
 //!
 //! If the process had other OS threads, those of other workers say, the child may only execute another program or exit, as
 //! everywhere: locks that they had, in libc too, stay taken.

@@ -20,6 +20,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
+/// More would be a mistake: a worker has an OS thread and three descriptors.
+const MOST_WORKERS: usize = 4096;
+
 /// Settings of a runtime.
 ///
 /// ```
@@ -182,6 +185,9 @@ impl Builder {
         let invalid = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what.to_string()));
         if self.workers == 0 {
             return invalid("a runtime needs at least 1 worker, not 0");
+        }
+        if self.workers > MOST_WORKERS {
+            return invalid(&format!("a runtime has at most {MOST_WORKERS} workers, not {}", self.workers));
         }
         if self.offload_threads == 0 {
             return invalid("the offload pool needs at least 1 OS thread, not 0");

@@ -24,11 +24,12 @@ impl Entered<'_> {
     /// `timeout` (`None`: as long as it takes; zero: not at all). True if more can run at once.
     ///
     /// The descriptor is readable as soon as another turn has something to do.
+    ///
+    /// # Panics
+    ///
+    /// In the [child of a fork](crate::process#after-a-fork): its green threads are the parent's.
     pub fn turn(&mut self, timeout: Option<Duration>) -> bool {
-        // In the child of a fork its green threads are the parent's.
-        if with_worker(|worker| worker.is_none()) {
-            return false;
-        }
+        assert!(with_worker(|worker| worker.is_some()), "the runtime is the parent process's");
         let until = timeout.and_then(|timeout| self.worker.now().checked_add(timeout));
         self.worker.drive(|worker| _ = worker.turn(until))
     }

@@ -181,6 +181,8 @@ int main(void)
     /* More than the machine has. */
     settings.main_stack_size = (size_t)1 << 60;
     CHECK_EQUAL(osier_run_with(&settings, body, &thread, &result), EAGAIN);
+    settings.workers = (size_t)-1;
+    CHECK_EQUAL(osier_run_with(&settings, body, &thread, &result), EINVAL);
     CHECK_EQUAL(osier_run(echo, NULL, &result), 0);
     CHECK(result == NULL);
     puts("passed");

@@ -33,7 +33,7 @@ use core::time::Duration;
 use libc::c_int;
 
 /// Half of the [limit](std_park_limit), in nanoseconds; `u64::MAX` for none. Relaxed: it says nothing about other memory.
-static HALF_LIMIT: AtomicU64 = AtomicU64::new(5_000_000_000);
+static HALF_LIMIT: AtomicU64 = AtomicU64::new(15_000_000_000);
 
 thread_local! {
     /// Where this OS thread's token is; 0 while that is unknown.
@@ -100,7 +100,7 @@ fn learn() {
 }
 
 /// Sets how long a green thread may wait in one of std's channels (or crossbeam's, which they are) while all other OS threads of the
-/// process sleep until somebody else wakes them; ten seconds unless set, `None` for as long as it takes. Then the process ends with
+/// process sleep until somebody else wakes them; thirty seconds unless set, `None` for as long as it takes. Then the process ends with
 /// a report.
 ///
 /// These channels never wake one whose OS thread is the sender's: with all other OS threads asleep nobody is left who could
@@ -110,7 +110,7 @@ fn learn() {
 /// threads may end. Waits that have a time limit of their own may take that long.
 ///
 /// The same limit is for a green thread that does nothing but use std's channels, and never waits in them, while others of its OS
-/// thread could run: after twice the limit, in processor time, the process ends with a report. What was set when the OS thread began to run green
+/// thread could run: after so much processor time the process ends with a report. What was set when the OS thread began to run green
 /// threads counts.
 ///
 /// Never waits, and may be called anywhere; waits that have begun keep the limit that was set then.
@@ -125,7 +125,7 @@ pub fn std_park_limit(limit: Option<Duration>) {
 }
 
 /// Looks at who uses channels in a loop, in the time of the limit.
-pub(super) const LOOKS: u32 = 10;
+pub(super) const LOOKS: u32 = 20;
 
 /// How much processor time passes between two of these; `None` for never.
 pub(super) fn look_every() -> Option<Duration> {
