@@ -113,8 +113,8 @@
 //! [`sync::mpsc`](crate::sync::mpsc) between green threads. Who waits in vain so is reported: if nobody is left that
 //! could go on, because all other OS threads of the process wait for each other, that is a deadlock; and while green threads wait for
 //! descriptors or timers, [`std_park_limit`] bounds the wait. Another green thread may do nothing but use such a channel in a loop, which never
-//! waits as long as there is room, and lets nobody run. Where the program has its symbols that is found, too, by looking at the
-//! stack now and then; so SIGURG is caught, unless somebody else catches it.
+//! waits as long as there is room, and lets nobody run. Where the program has its symbols that is found, too, by looking now and then
+//! where it is; so SIGURG is caught, unless somebody else catches it.
 //!
 //! The locks of pthreads belong to the thread that has them: libc would let one green thread lock a recursive mutex that another
 //! one of the same OS thread has, and each unlock it. The shims tell them apart. A mutex that *another OS thread* has locked blocks the OS

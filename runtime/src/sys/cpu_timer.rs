@@ -51,15 +51,22 @@ impl Drop for CpuTimer {
     }
 }
 
-/// Has `handler` called for the signal, in a signal handler, when it is a timer's. False if the signal is somebody else's.
-pub(crate) fn install(handler: fn()) -> bool {
-    static HANDLER: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
-    extern "C" fn handle(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
-        // SAFETY: the kernel's.
+/// Has `handler` called for the signal, in a signal handler, when it is a timer's, with the address of the code that was interrupted.
+/// False if the signal is somebody else's.
+pub(crate) fn install(handler: fn(usize)) -> bool {
+    static HANDLER: std::sync::OnceLock<fn(usize)> = std::sync::OnceLock::new();
+    extern "C" fn handle(_: c_int, info: *mut siginfo_t, context: *mut c_void) {
+        // SAFETY: the kernel's, here and below.
         let is_timer = unsafe { (*info).si_code } == libc::SI_TIMER;
         if let Some(handler) = HANDLER.get().filter(|_| is_timer) {
+            // SAFETY: as above.
+            let machine = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
+            #[cfg(target_arch = "x86_64")]
+            let at = machine.gregs[libc::REG_RIP as usize] as usize;
+            #[cfg(target_arch = "aarch64")]
+            let at = machine.pc as usize;
             let before = super::errno::last();
-            handler();
+            handler(at);
             super::errno::set(before);
         }
     }

@@ -23,8 +23,6 @@ pub(crate) mod shimmed;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod system_call;
-#[cfg(feature = "patch")]
-pub(crate) mod unwind;
 
 use std::io;
 

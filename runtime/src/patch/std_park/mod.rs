@@ -125,7 +125,7 @@ pub fn std_park_limit(limit: Option<Duration>) {
 }
 
 /// Looks at who uses channels in a loop, in the time of the limit.
-pub(super) const LOOKS: u32 = 20;
+pub(super) const LOOKS: u32 = 100;
 
 /// How much processor time passes between two of these; `None` for never.
 pub(super) fn look_every() -> Option<Duration> {
