@@ -2,7 +2,6 @@
 
 use super::{hundred_at_once, servers};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::io::{self, Write};
 
 /// A function of a library, of type `F`.
 ///
@@ -14,7 +13,7 @@ unsafe fn function<F: Copy>(library: &CStr, name: &CStr) -> Option<F> {
     // SAFETY: a string that ends with a zero byte. The library stays open.
     let library_handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW) };
     if library_handle.is_null() {
-        let _ = writeln!(io::stderr(), "skipped: {} is not installed", library.to_string_lossy());
+        servers::missing(&library.to_string_lossy());
         return None;
     }
     // SAFETY: an open library, a string that ends with a zero byte.
