@@ -1,4 +1,5 @@
 //! A green thread that only uses std's channels, in a loop, and lets nobody run: it ends with a report. One that computes does not.
+#![expect(unsafe_code, reason = "forks")]
 
 mod common;
 
@@ -37,6 +38,28 @@ fn one_that_sends_until_its_neighbour_is_gone_is_reported() {
     for part in ["green thread 'main'", "nothing but use std's channels", "3std4sync4mpmc", "4send"] {
         assert!(report.contains(part), "{part} is missing: {report}");
     }
+}
+
+#[test]
+fn so_is_one_of_a_child_that_is_patched_again() {
+    let report = reported("so_is_one_of_a_child_that_is_patched_again", || {
+        // SAFETY: in the child the other OS threads hold nothing that is used there.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            osier::patch::all();
+            osier::run(|| {
+                let (sender, receiver) = channel();
+                osier::spawn(move || receiver.recv());
+                while sender.send(1).is_ok() {}
+            });
+        }
+        let mut status = 0;
+        // SAFETY: valid for a write.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(libc::WTERMSIG(status), libc::SIGABRT);
+        std::process::abort();
+    });
+    assert!(report.contains("nothing but use std's channels"), "{report}");
 }
 
 #[test]

@@ -12,10 +12,11 @@
 
 use super::std_park::{LOOKS, look_every};
 use super::{Group, is_active, write_error};
-use crate::scheduler::{self, with_worker};
+use crate::scheduler::{self, copies, with_worker};
 use crate::sys::cpu_timer::{self, CpuTimer};
 use crate::sys::program::Symbols;
 use core::cell::{Cell, RefCell};
+use core::mem::ManuallyDrop;
 
 /// Looks that are noted: the later half.
 const NOTED: usize = LOOKS as usize / 2;
@@ -31,9 +32,24 @@ const ROOM: usize = 4096;
 /// has them from.
 const CHANNELS: [&[u8]; 3] = [b"3std4sync4mpsc", b"3std4sync4mpmc", b"17crossbeam_channel"];
 
+/// A timer, and the process that has it: the child of a fork has another one of that number, or none.
+struct Armed {
+    timer: ManuallyDrop<CpuTimer>,
+    process: usize,
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        if self.process == copies() {
+            // SAFETY: not used any more.
+            unsafe { ManuallyDrop::drop(&mut self.timer) };
+        }
+    }
+}
+
 thread_local! {
     /// Of this OS thread, once it has run green threads.
-    static TIMER: RefCell<Option<CpuTimer>> = const { RefCell::new(None) };
+    static TIMER: RefCell<Option<Armed>> = const { RefCell::new(None) };
     /// Looks in a row that have found the same green thread running and others waiting.
     static FOUND: Cell<u32> = const { Cell::new(0) };
     /// Where the noted ones of these have found it.
@@ -53,10 +69,11 @@ pub(super) fn watch() {
 /// Looks at this OS thread from now on.
 fn arm() {
     let Some(every) = look_every() else { return };
-    TIMER.with_borrow_mut(|timer| {
-        if timer.is_none() {
+    TIMER.with_borrow_mut(|armed| {
+        if armed.as_ref().is_none_or(|armed| armed.process != copies()) {
             // Without one nothing is found.
-            *timer = CpuTimer::start(every).ok();
+            let timer = CpuTimer::start(every).ok().map(ManuallyDrop::new);
+            *armed = timer.map(|timer| Armed { timer, process: copies() });
         }
     });
 }

@@ -177,7 +177,7 @@ extern "C" fn forget_runtime() {
 static COPIES: AtomicUsize = AtomicUsize::new(0);
 
 /// Which process this is: a number that is another one in each child of a fork.
-fn copies() -> usize {
+pub(crate) fn copies() -> usize {
     COPIES.load(Ordering::Relaxed)
 }
 

@@ -46,7 +46,7 @@ impl CpuTimer {
 
 impl Drop for CpuTimer {
     fn drop(&mut self) {
-        // SAFETY: made by `start`, and not deleted before. (Not so in the child of a fork, whose call is refused.)
+        // SAFETY: made by `start`, and not deleted before.
         unsafe { libc::timer_delete(self.0) };
     }
 }
