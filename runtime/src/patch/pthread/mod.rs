@@ -37,6 +37,7 @@ use super::deadline::Deadline;
 use super::wait::on_green;
 use crate::park::Reason;
 use crate::scheduler::Worker;
+use crate::sys::errno;
 use core::time::Duration;
 use libc::c_int;
 
@@ -63,9 +64,19 @@ unsafe fn take_free<T>(attempt: &Behind<unsafe extern "C" fn(*mut T) -> c_int>, 
     }
 }
 
-/// Runs `f` if the call was made on a green thread that may be parked here.
+/// Runs `f` if the call was made on a green thread that may be parked here. `errno` is afterwards as it was: functions of pthreads
+/// do not use it.
 fn on_green_that_may_switch<T>(f: impl FnOnce(&Worker) -> Option<T>) -> Option<T> {
-    on_green(Group::Futex, |worker| if worker.may_switch() { f(worker) } else { None }).flatten()
+    on_green(Group::Futex, |worker| {
+        if !worker.may_switch() {
+            return None;
+        }
+        let before = errno::last();
+        let answer = f(worker);
+        errno::set(before);
+        answer
+    })
+    .flatten()
 }
 
 /// What a try has come to.

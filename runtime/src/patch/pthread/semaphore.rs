@@ -33,13 +33,12 @@ const SHARED: usize = 8;
 ///
 /// The semaphore must be valid; so must the time, if there is one.
 unsafe fn wait(semaphore: *mut sem_t, until: Option<(clockid_t, *const timespec)>) -> Option<c_int> {
-    on_green_that_may_switch(|worker| {
+    let waited = on_green_that_may_switch(|worker| {
         let deadline = match until {
             None => Deadline::never(),
             // SAFETY: null or valid, says the caller.
             Some((clock, until)) => Deadline::at(worker, clock, unsafe { until.as_ref() }?)?,
         };
-        let before = errno::last();
         let attempt = || match behind_errno!(TRY_WAIT, semaphore) {
             0 => Try::Done(0),
             _ if errno::last() == libc::EAGAIN => Try::Busy,
@@ -49,9 +48,14 @@ unsafe fn wait(semaphore: *mut sem_t, until: Option<(clockid_t, *const timespec)
         let reason = Reason::Pthread("semaphore of C", semaphore as usize);
         // SAFETY: the caller's promise.
         let look = (unsafe { field(semaphore, SHARED) } != 0).then_some(LOOK);
-        let answer = wait_for(worker, key, reason, &deadline, look, attempt);
-        errno::set(if answer == 0 { before } else { answer });
-        Some(if answer == 0 { 0 } else { -1 })
+        Some(wait_for(worker, key, reason, &deadline, look, attempt))
+    });
+    waited.map(|code| {
+        if code == 0 {
+            return 0;
+        }
+        errno::set(code);
+        -1
     })
 }
 
