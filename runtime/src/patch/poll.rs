@@ -11,7 +11,7 @@
 //! for besides. Signals that only the mask blocks may be handled meanwhile: they would be, too, were there another OS thread.
 
 use super::report::{Blocking, blocks, count};
-use super::wait::{on_green, refuse, wait, with_errno};
+use super::wait::{answer, on_green, refuse, wait, with_errno};
 use super::{Group, original};
 use crate::clock::Instant;
 use crate::scheduler::Worker;
@@ -101,31 +101,35 @@ unsafe fn poll_green(
         return None;
     }
     on_green(Group::Poll, |worker| {
-        let entries = match usize::try_from(count).ok()? {
-            0 => &mut [],
-            _ if entries.is_null() => return None,
-            // SAFETY: the caller's promise.
-            count => unsafe { slice::from_raw_parts_mut(entries, count) },
-        };
-        if entries.iter().any(|entry| (0..=libc::STDERR_FILENO).contains(&entry.fd)) {
+        let attempt = || {
             let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: so many entries, a valid time, no mask. What it writes there the real call writes anew.
-            if let Ok(0) = unsafe { raw::ppoll(entries.as_mut_ptr(), count, &raw mut none, ptr::null()) } {
+            let mask = mask.as_ref().map_or(ptr::null(), ptr::from_ref).cast();
+            // SAFETY: the caller's promise; a valid time; of a mask the kernel reads what a `SignalSet` has.
+            unsafe { raw::ppoll(entries, count, &raw mut none, mask) }
+        };
+        // At first the kernel, which refuses what cannot be.
+        let first = match attempt() {
+            Ok(ready) => ready,
+            Err(refused) => return Some(answer(Err(refused)) as c_int),
+        };
+        let len = usize::try_from(count).ok()?;
+        let all = || match len {
+            0 => &[],
+            // SAFETY: the kernel has read so many, and writes none of them while this is used.
+            len => unsafe { slice::from_raw_parts(entries.cast_const(), len) },
+        };
+        if all().iter().any(|entry| (0..=libc::STDERR_FILENO).contains(&entry.fd)) {
+            if first == 0 {
                 blocks(Blocking::StandardStream);
             }
             return None;
         }
+        let mut first = Some(first);
         let polled = with_errno(|| {
             wait_for_any(worker, limit, mask, |look| match look {
-                Look::Try => {
-                    let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
-                    let count = entries.len() as nfds_t;
-                    let mask = mask.as_ref().map_or(ptr::null(), ptr::from_ref).cast();
-                    // SAFETY: so many entries, a valid time; of a mask the kernel reads what a `SignalSet` has.
-                    unsafe { raw::ppoll(entries.as_mut_ptr(), count, &raw mut none, mask) }
-                }
+                Look::Try => first.take().map_or_else(attempt, Ok),
                 Look::Entries(of) => {
-                    of.extend_from_slice(entries);
+                    of.extend_from_slice(all());
                     Ok(0)
                 }
             })

@@ -1,6 +1,9 @@
 //! The group `poll`: `select` and `pselect`.
 //!
 //! A look is the system call itself, on copies of the sets; what is waited for between two looks is the same as for `poll`.
+//!
+//! A count may be larger than the sets are: that of `getdtablesize` is usual, of sets with room for `FD_SETSIZE`. The kernel looks at no more
+//! than the process's table of descriptors has room for, and so no more is copied.
 
 use super::poll::{Look, limit_of, mask_of, wait_for_any};
 use super::report::count;
@@ -96,7 +99,7 @@ fn duration(time: &timeval) -> Option<Duration> {
 ///
 /// # Safety
 ///
-/// Each set must be null, or hold `count` bits, rounded up to a word.
+/// Each set must be null, or hold `count` bits, rounded up to a word, as far as there are so many descriptors.
 unsafe fn select_green(
     worker: &Worker,
     count: c_int,
@@ -107,6 +110,7 @@ unsafe fn select_green(
     if limit == Some(Duration::ZERO) {
         return None;
     }
+    let count = looked_at(count);
     let bits = usize::try_from(count).ok()?;
     let sets = sets.map(|set| {
         // SAFETY: not null, so there are so many words, says the caller.
@@ -138,6 +142,14 @@ unsafe fn select_green(
         }
     }
     Some(selected as c_int)
+}
+
+/// How many descriptors of so many the kernel looks at.
+fn looked_at(count: c_int) -> c_int {
+    if count <= libc::FD_SETSIZE as c_int {
+        return count;
+    }
+    shimmed::descriptor_room().map_or(count, |room| count.min(room))
 }
 
 fn look_at(count: c_int, sets: &mut [Option<Vec<c_ulong>>; 3], mask: Option<SignalSet>) -> io::Result<usize> {

@@ -122,6 +122,13 @@ pub(crate) unsafe fn splice(
     check(result)
 }
 
+/// How many descriptors the table has room for that this OS thread uses. It grows, and never shrinks.
+pub(crate) fn descriptor_room() -> Option<c_int> {
+    let status = crate::inside::run(|| std::fs::read_to_string("/proc/thread-self/status")).ok()?;
+    let room = status.lines().find_map(|line| line.strip_prefix("FDSize:"))?;
+    room.trim().parse().ok()
+}
+
 /// # Safety
 ///
 /// Each set must be null or hold `count` bits, rounded up to a `long`; `timeout` must be null or valid.

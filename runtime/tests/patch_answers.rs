@@ -1,0 +1,76 @@
+//! A call on a green thread, and the same on an OS thread: both must be answered alike.
+
+mod patching;
+
+use libc::{c_int, fd_set, pollfd};
+use patching::watchdog;
+use std::os::fd::AsRawFd;
+use std::ptr::{null_mut, without_provenance_mut};
+
+/// What `errno` is before each call.
+const BEFORE: c_int = 77;
+
+/// What a call has answered, and `errno` after it.
+type Answer = (i64, c_int);
+
+fn answer_of<T: Into<i64>>(call: impl FnOnce() -> T) -> Answer {
+    // SAFETY: this OS thread's own variable.
+    unsafe { *libc::__errno_location() = BEFORE };
+    let value = call().into();
+    // SAFETY: as above.
+    (value, unsafe { *libc::__errno_location() })
+}
+
+/// A name, and what makes the call on any thread.
+type Row = (&'static str, fn() -> Answer);
+
+/// A pointer to nothing that is mapped.
+fn nowhere<T>() -> *mut T {
+    without_provenance_mut(16)
+}
+
+/// 128 bytes before memory that is not to be touched.
+fn set_at_an_edge() -> *mut fd_set {
+    let (page, access) = (4096, libc::PROT_READ | libc::PROT_WRITE);
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: new memory.
+    let memory = unsafe { libc::mmap(null_mut(), 2 * page, access, kind, -1, 0) }.cast::<u8>();
+    // SAFETY: the second page of it.
+    assert_eq!(unsafe { libc::mprotect(memory.add(page).cast(), page, libc::PROT_NONE) }, 0);
+    // SAFETY: within it.
+    unsafe { memory.add(page - size_of::<fd_set>()) }.cast()
+}
+
+const DESCRIPTORS: [Row; 3] = [
+    // The kernel looks at no more than there can be; the count may be that of `getdtablesize`.
+    ("select, of a large count", || {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let set = set_at_an_edge();
+        // SAFETY: a set.
+        unsafe { libc::FD_SET(reader.as_raw_fd(), set) };
+        let mut time = libc::timeval { tv_sec: 0, tv_usec: 1000 };
+        // SAFETY: the kernel follows no more of the pointer than the set has.
+        answer_of(|| unsafe { libc::select(1 << 20, set, null_mut(), null_mut(), &raw mut time) })
+    }),
+    // SAFETY: the kernel refuses the pointer.
+    ("poll, of no memory", || answer_of(|| unsafe { libc::poll(nowhere(), 2, 10) })),
+    ("poll, of too many", || {
+        let mut entry = pollfd { fd: -1, events: 0, revents: 0 };
+        // SAFETY: the kernel refuses the count.
+        answer_of(|| unsafe { libc::poll(&raw mut entry, u64::MAX, 10) })
+    }),
+];
+
+#[test]
+fn green_threads_are_answered_as_os_threads_are() {
+    watchdog();
+    let tables: [&[Row]; 1] = [&DESCRIPTORS];
+    let rows = || tables.into_iter().flatten();
+    let expected: Vec<Answer> = rows().map(|(_, call)| std::thread::spawn(call).join().unwrap()).collect();
+    osier::patch::all();
+    osier::run(|| {
+        for ((name, call), expected) in rows().zip(expected) {
+            assert_eq!(osier::spawn(call).join().unwrap(), expected, "{name}");
+        }
+    });
+}
