@@ -267,12 +267,35 @@ fn without_descriptors() {
     assert_eq!(waiter.join().unwrap(), (Ok(1), libc::POLLIN));
 }
 
+/// A descriptor that is named twice, and is ready for what it is not asked for, ends the wait once.
+fn named_twice() {
+    let (one, mut other) = UnixStream::pair().unwrap();
+    let entry = pollfd { fd: one.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut entries = [entry, pollfd { events: libc::POLLPRI, ..entry }];
+    let waits = || {
+        let report = osier::patch::report();
+        report.shims.iter().find(|shim| shim.symbol.name() == "poll").unwrap().waits
+    };
+    let before = waits();
+    // SAFETY: two entries.
+    let poll =
+        move || (unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) }, entries.map(|entry| entry.revents));
+    let polled = neighbour_goes_on("poll", poll, || {
+        // The reactor looks meanwhile.
+        osier::sleep(Duration::from_millis(1));
+        other.write_all(b"x").unwrap();
+    });
+    assert_eq!(polled, (1, [libc::POLLIN, 0]));
+    assert_eq!(waits() - before, 1);
+}
+
 #[test]
 fn calls_for_readiness_are_cooperative() {
     osier::patch::all();
     watchdog();
     osier::run(|| {
         selecting();
+        named_twice();
         event_loops();
         without_descriptors();
         masks();

@@ -222,13 +222,18 @@ impl Watch {
         let mut signal = None;
         if let_in != 0 {
             let added = pending_signal(let_in)
-                .and_then(|fd| set.add_polled(signal.insert(fd).as_raw_fd(), libc::POLLIN));
+                .and_then(|fd| set.add_polled(signal.insert(fd).as_raw_fd(), libc::POLLIN, || libc::POLLIN));
             if added.is_err() {
                 return Watch::Glances;
             }
         }
         for entry in entries.iter().filter(|entry| entry.fd >= 0) {
-            match set.add_polled(entry.fd, entry.events) {
+            // More than is wanted would be there for ever, and never end the call.
+            let all = || {
+                let same = entries.iter().filter(|other| other.fd == entry.fd);
+                same.fold(0, |all, other| all | other.events)
+            };
+            match set.add_polled(entry.fd, entry.events, all) {
                 Ok(()) => {}
                 // A regular file: always ready for what it can be ready for.
                 Err(error) if error.raw_os_error() == Some(libc::EPERM) => {}

@@ -75,15 +75,19 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, interest.bits(), token)
     }
 
-    /// Watches for the events of a `pollfd`, which have the same numbers, for as long as they are there.
+    /// Watches for the events of a `pollfd`, which have the same numbers, for as long as they are there. `all` tells what is
+    /// wanted of a descriptor in all, and is asked if it is watched already.
     #[cfg(feature = "patch")]
-    pub(crate) fn add_polled(&self, fd: RawFd, events: libc::c_short) -> io::Result<()> {
-        let events = u32::from(events.cast_unsigned());
-        match self.control(libc::EPOLL_CTL_ADD, fd, events, 0) {
-            // Named twice: watched for all events there are.
+    pub(crate) fn add_polled(
+        &self,
+        fd: RawFd,
+        events: libc::c_short,
+        all: impl FnOnce() -> libc::c_short,
+    ) -> io::Result<()> {
+        let bits = |events: libc::c_short| u32::from(events.cast_unsigned());
+        match self.control(libc::EPOLL_CTL_ADD, fd, bits(events), 0) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let all = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP;
-                self.control(libc::EPOLL_CTL_MOD, fd, all.cast_unsigned(), 0)
+                self.control(libc::EPOLL_CTL_MOD, fd, bits(all()), 0)
             }
             result => result,
         }
