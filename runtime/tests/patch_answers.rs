@@ -2,10 +2,19 @@
 
 mod patching;
 
-use libc::{c_int, fd_set, pollfd};
+use libc::{c_int, c_void, clockid_t, fd_set, pollfd, pthread_mutex_t, timespec};
 use patching::watchdog;
+use std::mem::zeroed;
 use std::os::fd::AsRawFd;
-use std::ptr::{null_mut, without_provenance_mut};
+use std::ptr::{null, null_mut, without_provenance_mut};
+
+unsafe extern "C" {
+    fn pthread_mutex_clocklock(
+        mutex: *mut pthread_mutex_t,
+        clock: clockid_t,
+        until: *const timespec,
+    ) -> c_int;
+}
 
 /// What `errno` is before each call.
 const BEFORE: c_int = 77;
@@ -61,10 +70,61 @@ const DESCRIPTORS: [Row; 3] = [
     }),
 ];
 
+extern "C" fn waits(gate: *mut c_void) -> *mut c_void {
+    // SAFETY: a semaphore that lives for ever.
+    unsafe { libc::sem_wait(gate.cast()) };
+    null_mut()
+}
+
+/// An OS thread that waits until the semaphore is posted.
+fn os_thread_at(gate: *mut libc::sem_t) -> libc::pthread_t {
+    let mut thread = 0;
+    // SAFETY: valid for a write; the body has the type that it is to have.
+    let made = unsafe { libc::pthread_create(&raw mut thread, null(), waits, gate.cast()) };
+    assert_eq!(made, 0);
+    thread
+}
+
+/// A semaphore that nobody has posted.
+fn gate() -> *mut libc::sem_t {
+    // SAFETY: all zero is one.
+    Box::leak(Box::new(unsafe { zeroed() }))
+}
+
+fn post(gate: *mut libc::sem_t) {
+    // SAFETY: valid.
+    assert_eq!(unsafe { libc::sem_post(gate) }, 0);
+}
+
+const THREADS: [Row; 3] = [
+    ("pthread_join, of itself", || {
+        // SAFETY: refused.
+        answer_of(|| unsafe { libc::pthread_join(libc::pthread_self(), null_mut()) })
+    }),
+    ("pthread_join, of one that is detached", || {
+        let gate = gate();
+        let thread = os_thread_at(gate);
+        // SAFETY: it has not ended.
+        assert_eq!(unsafe { libc::pthread_detach(thread) }, 0);
+        // SAFETY: refused.
+        let answer = answer_of(|| unsafe { libc::pthread_join(thread, null_mut()) });
+        post(gate);
+        answer
+    }),
+    ("pthread_mutex_clocklock, by another clock", || {
+        let mut mutex = libc::PTHREAD_MUTEX_INITIALIZER;
+        let time = timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: valid.
+        answer_of(|| unsafe {
+            pthread_mutex_clocklock(&raw mut mutex, libc::CLOCK_BOOTTIME, &raw const time)
+        })
+    }),
+];
+
 #[test]
 fn green_threads_are_answered_as_os_threads_are() {
     watchdog();
-    let tables: [&[Row]; 1] = [&DESCRIPTORS];
+    let tables: [&[Row]; 2] = [&DESCRIPTORS, &THREADS];
     let rows = || tables.into_iter().flatten();
     let expected: Vec<Answer> = rows().map(|(_, call)| std::thread::spawn(call).join().unwrap()).collect();
     osier::patch::all();

@@ -1,4 +1,7 @@
 //! `pthread_join` and its kin, with which std joins its threads: tried again and again, with pauses.
+//!
+//! A try is a join until a time that has passed. (`pthread_tryjoin_np` would say of itself and of one that is detached that they have not
+//! ended, which would be for ever.)
 
 use super::super::deadline::Deadline;
 use super::super::pauses::Pauses;
@@ -14,11 +17,12 @@ type ClockJoin = unsafe extern "C" fn(pthread_t, *mut *mut c_void, clockid_t, *c
 // SAFETY: the type of the function.
 static JOIN: Behind<Join> = unsafe { Behind::new(c"pthread_join", None) };
 // SAFETY: the type of the function.
-static TRY_JOIN: Behind<Join> = unsafe { Behind::new(c"pthread_tryjoin_np", None) };
-// SAFETY: the type of the function.
 static TIMED_JOIN: Behind<TimedJoin> = unsafe { Behind::new(c"pthread_timedjoin_np", None) };
 // SAFETY: the type of the function.
 static CLOCK_JOIN: Behind<ClockJoin> = unsafe { Behind::new(c"pthread_clockjoin_np", None) };
+
+/// Before all times.
+const PASSED: timespec = timespec { tv_sec: -1, tv_nsec: 0 };
 
 /// Joins on a green thread; `None` if libc is to do it.
 ///
@@ -31,7 +35,7 @@ unsafe fn join(
     until: Option<(clockid_t, *const timespec)>,
 ) -> Option<c_int> {
     on_green_that_may_switch(|worker| {
-        TRY_JOIN.function()?;
+        TIMED_JOIN.function()?;
         let deadline = match until {
             None => Deadline::never(),
             // SAFETY: null or valid, says the caller.
@@ -42,9 +46,9 @@ unsafe fn join(
         };
         let mut pauses = Pauses::new();
         loop {
-            match behind!(TRY_JOIN, thread, value) {
-                libc::EBUSY if deadline.is_over(worker) => return Some(libc::ETIMEDOUT),
-                libc::EBUSY => {}
+            let is_over = deadline.is_over(worker);
+            match behind!(TIMED_JOIN, thread, value, &PASSED) {
+                libc::ETIMEDOUT if !is_over => {}
                 answer => return Some(answer),
             }
             pauses.pause_shielded(worker, "pthread_join", deadline.next_stop(worker, None));

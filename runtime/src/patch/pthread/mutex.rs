@@ -319,9 +319,10 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_clocklock(
     until: *const timespec,
 ) -> c_int {
     count!(pthread_mutex_clocklock);
+    let is_known = matches!(clock, libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC);
     // SAFETY: the caller's promise.
-    let locked = unsafe { lock_until(mutex, clock, until) };
-    locked.unwrap_or_else(|| behind!(CLOCK_LOCK, mutex, clock, until))
+    let locked = is_known.then(|| unsafe { lock_until(mutex, clock, until) });
+    locked.flatten().unwrap_or_else(|| behind!(CLOCK_LOCK, mutex, clock, until))
 }
 
 /// # Safety
