@@ -2,11 +2,13 @@
 
 mod patching;
 
-use libc::{c_int, c_void, clockid_t, fd_set, pollfd, pthread_mutex_t, timespec};
+use libc::{c_int, c_uint, c_void, clockid_t, fd_set, iovec, pollfd, pthread_mutex_t, timespec};
 use patching::watchdog;
 use std::mem::zeroed;
-use std::os::fd::AsRawFd;
-use std::ptr::{null, null_mut, without_provenance_mut};
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::unix::net::UnixStream;
+use std::ptr::{from_mut, null, null_mut, without_provenance_mut};
 
 unsafe extern "C" {
     fn pthread_mutex_clocklock(
@@ -49,6 +51,60 @@ fn set_at_an_edge() -> *mut fd_set {
     // SAFETY: within it.
     unsafe { memory.add(page - size_of::<fd_set>()) }.cast()
 }
+
+/// Two ends of a Unix socket, which are not closed.
+fn sockets() -> [c_int; 2] {
+    <[UnixStream; 2]>::from(UnixStream::pair().unwrap()).map(IntoRawFd::into_raw_fd)
+}
+
+/// So many buffers of one byte.
+fn bytes(count: usize) -> Vec<iovec> {
+    let byte = Box::leak(Box::new(b'x'));
+    vec![iovec { iov_base: from_mut(byte).cast(), iov_len: 1 }; count]
+}
+
+/// One more than a call may have.
+const TOO_MANY: usize = 1025;
+
+const SOCKETS: [Row; 5] = [
+    ("accept4, with unknown flags", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // SAFETY: no address is asked for.
+        answer_of(|| unsafe { libc::accept4(listener.as_raw_fd(), null_mut(), null_mut(), 0x4000_0000) })
+    }),
+    ("writev, of too many", || {
+        let parts = bytes(TOO_MANY);
+        // SAFETY: so many parts.
+        answer_of(|| unsafe { libc::writev(sockets()[0], parts.as_ptr(), TOO_MANY as c_int) } as i64)
+    }),
+    ("readv, of too many", || {
+        let (parts, [one, other]) = (bytes(TOO_MANY), sockets());
+        // SAFETY: one byte.
+        assert_eq!(unsafe { libc::send(other, parts[0].iov_base, 1, 0) }, 1);
+        // SAFETY: so many parts, which are one, and nobody else's.
+        answer_of(|| unsafe { libc::readv(one, parts.as_ptr(), TOO_MANY as c_int) } as i64)
+    }),
+    ("sendmsg, of too many", || {
+        let mut parts = bytes(TOO_MANY);
+        // SAFETY: of numbers and pointers: all zero is an empty message.
+        let mut message: libc::msghdr = unsafe { zeroed() };
+        (message.msg_iov, message.msg_iovlen) = (parts.as_mut_ptr(), TOO_MANY);
+        // SAFETY: so many parts.
+        answer_of(|| unsafe { libc::sendmsg(sockets()[0], &raw const message, 0) } as i64)
+    }),
+    ("sendmmsg, of too many", || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(socket.local_addr().unwrap()).unwrap();
+        let mut part = bytes(1)[0];
+        // SAFETY: of numbers and pointers: all zero is an empty message.
+        let mut message: libc::mmsghdr = unsafe { zeroed() };
+        (message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen) = (&raw mut part, 1);
+        let mut messages = vec![message; TOO_MANY];
+        let count = TOO_MANY as c_uint;
+        // SAFETY: so many messages.
+        answer_of(|| unsafe { libc::sendmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), count, 0) })
+    }),
+];
 
 const DESCRIPTORS: [Row; 3] = [
     // The kernel looks at no more than there can be; the count may be that of `getdtablesize`.
@@ -124,7 +180,7 @@ const THREADS: [Row; 3] = [
 #[test]
 fn green_threads_are_answered_as_os_threads_are() {
     watchdog();
-    let tables: [&[Row]; 2] = [&DESCRIPTORS, &THREADS];
+    let tables: [&[Row]; 3] = [&SOCKETS, &DESCRIPTORS, &THREADS];
     let rows = || tables.into_iter().flatten();
     let expected: Vec<Answer> = rows().map(|(_, call)| std::thread::spawn(call).join().unwrap()).collect();
     osier::patch::all();

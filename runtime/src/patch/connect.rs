@@ -48,7 +48,10 @@ pub(super) unsafe extern "C" fn accept4(
     count!(accept4);
     // SAFETY: the caller's promise.
     let call = || unsafe { raw::accept4(fd, addr, addr_len, flags) }.map(|fd| fd as usize);
-    match on_descriptor(fd, |worker| accept_with(worker, fd, call)) {
+    // Wrong flags are refused before anybody waits.
+    let is_known = flags & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) == 0;
+    let accept = || on_descriptor(fd, |worker| accept_with(worker, fd, call));
+    match is_known.then(accept).flatten() {
         Some(accepted) => accepted as c_int,
         // SAFETY: the caller's promise.
         None => unsafe { original::accept4(fd, addr, addr_len, flags) },

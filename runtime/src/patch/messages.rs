@@ -122,6 +122,8 @@ pub(super) unsafe extern "C" fn sendmmsg(
     flags: c_int,
 ) -> c_int {
     count!(sendmmsg);
+    // As the kernel does.
+    let count = count.min(libc::UIO_MAXIOV as c_uint);
     let sent = if flags & libc::MSG_DONTWAIT == 0 {
         // SAFETY: the caller's promise.
         on_descriptor(fd, |worker| unsafe { send_all(worker, fd, messages, count, flags) })

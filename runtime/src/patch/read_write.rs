@@ -175,7 +175,9 @@ fn or_no_socket(
 ///
 /// `parts` must be null or point at `count` entries.
 unsafe fn message_of(parts: *const iovec, count: c_int) -> Option<msghdr> {
-    let count = usize::try_from(count).ok().filter(|count| *count > 0 && !parts.is_null())?;
+    // More than these are refused, but with another number than as a message.
+    let is_valid = |count: &usize| (1..=libc::UIO_MAXIOV as usize).contains(count) && !parts.is_null();
+    let count = usize::try_from(count).ok().filter(is_valid)?;
     // SAFETY: not null, so there are so many, says the caller.
     let slice = unsafe { slice::from_raw_parts(parts, count) };
     if total(slice) == 0 {
