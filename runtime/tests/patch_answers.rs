@@ -2,7 +2,9 @@
 
 mod patching;
 
-use libc::{c_int, c_uint, c_void, clockid_t, fd_set, iovec, pollfd, pthread_mutex_t, timespec};
+use libc::{
+    MSG_COPY, c_int, c_long, c_uint, c_void, clockid_t, fd_set, iovec, pollfd, pthread_mutex_t, timespec,
+};
 use patching::watchdog;
 use std::mem::zeroed;
 use std::net::{TcpListener, UdpSocket};
@@ -126,6 +128,32 @@ const DESCRIPTORS: [Row; 3] = [
     }),
 ];
 
+const QUEUES: [Row; 2] = [
+    // This flag is of calls that do not wait.
+    ("msgrcv, of a copy", || {
+        // SAFETY: no pointers.
+        let queue = unsafe { libc::msgget(libc::IPC_PRIVATE, 0o600) };
+        let mut message: [c_long; 2] = [1, 2];
+        let at = message.as_mut_ptr().cast::<c_void>();
+        // SAFETY: a number and eight bytes.
+        assert_eq!(unsafe { libc::msgsnd(queue, at, 8, 0) }, 0);
+        // SAFETY: as above.
+        let answer = answer_of(|| unsafe { libc::msgrcv(queue, at, 8, 0, MSG_COPY) } as i64);
+        // SAFETY: asks for nothing.
+        assert_eq!(unsafe { libc::msgctl(queue, libc::IPC_RMID, null_mut()) }, 0);
+        answer
+    }),
+    ("semop, of no memory", || {
+        // SAFETY: no pointers.
+        let semaphores = unsafe { libc::semget(libc::IPC_PRIVATE, 1, 0o600) };
+        // SAFETY: the kernel refuses the pointer.
+        let answer = answer_of(|| unsafe { libc::semop(semaphores, nowhere(), 1) });
+        // SAFETY: asks for nothing.
+        assert_eq!(unsafe { libc::semctl(semaphores, 0, libc::IPC_RMID) }, 0);
+        answer
+    }),
+];
+
 extern "C" fn waits(gate: *mut c_void) -> *mut c_void {
     // SAFETY: a semaphore that lives for ever.
     unsafe { libc::sem_wait(gate.cast()) };
@@ -180,7 +208,7 @@ const THREADS: [Row; 3] = [
 #[test]
 fn green_threads_are_answered_as_os_threads_are() {
     watchdog();
-    let tables: [&[Row]; 3] = [&SOCKETS, &DESCRIPTORS, &THREADS];
+    let tables: [&[Row]; 4] = [&SOCKETS, &DESCRIPTORS, &QUEUES, &THREADS];
     let rows = || tables.into_iter().flatten();
     let expected: Vec<Answer> = rows().map(|(_, call)| std::thread::spawn(call).join().unwrap()).collect();
     osier::patch::all();

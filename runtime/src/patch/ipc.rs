@@ -7,10 +7,14 @@ use super::Group;
 use super::deadline::Deadline;
 use super::pauses::try_again;
 use super::report::count;
-use super::wait::{answer, error, is_nonblocking, on_descriptor_of, on_green, refuse, wait, with_errno};
+use super::wait::{
+    answer, error, is_nonblocking, on_descriptor_of, on_green, refuse, wait, with_errno, would_block,
+};
 use crate::park::Wake;
+use crate::scheduler::Worker;
 use crate::sys::event::Direction;
 use crate::sys::shimmed;
+use core::cell::Cell;
 use core::ptr;
 use core::slice;
 use libc::{c_char, c_int, c_long, c_uint, c_void, mqd_t, sembuf, size_t, ssize_t, timespec};
@@ -18,6 +22,24 @@ use std::io;
 
 /// A time that has passed, and a wait of no length.
 const NONE: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// [`try_again`], for what may be removed meanwhile: then a further try does not find it.
+fn until_done(
+    worker: &Worker,
+    what: &'static str,
+    busy: c_int,
+    deadline: &Deadline,
+    attempt: impl Fn() -> io::Result<usize>,
+) -> io::Result<usize> {
+    let was_busy = Cell::new(false);
+    try_again(worker, what, busy, deadline, || match attempt() {
+        Err(gone) if was_busy.get() && gone.raw_os_error() == Some(libc::EINVAL) => Err(error(libc::EIDRM)),
+        tried => {
+            was_busy.set(true);
+            tried
+        }
+    })
+}
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn msgrcv(
@@ -30,10 +52,11 @@ pub(super) unsafe extern "C" fn msgrcv(
     count!(msgrcv);
     // SAFETY: the caller's promise.
     let receive = |flags| unsafe { shimmed::msgrcv(queue, message, len, kind, flags) };
-    let received = if flags & libc::IPC_NOWAIT == 0 {
+    // A copy is of a message that is there, and the flag wrong in a call that may wait.
+    let received = if flags & (libc::IPC_NOWAIT | libc::MSG_COPY) == 0 {
         let attempt = || receive(flags | libc::IPC_NOWAIT);
         on_green(Group::Ipc, |worker| {
-            with_errno(|| try_again(worker, "msgrcv", libc::ENOMSG, &Deadline::never(), attempt))
+            with_errno(|| until_done(worker, "msgrcv", libc::ENOMSG, &Deadline::never(), attempt))
         })
     } else {
         None
@@ -54,7 +77,7 @@ pub(super) unsafe extern "C" fn msgsnd(
     let sent = if flags & libc::IPC_NOWAIT == 0 {
         let attempt = || send(flags | libc::IPC_NOWAIT);
         on_green(Group::Ipc, |worker| {
-            with_errno(|| try_again(worker, "msgsnd", libc::EAGAIN, &Deadline::never(), attempt))
+            with_errno(|| until_done(worker, "msgsnd", libc::EAGAIN, &Deadline::never(), attempt))
         })
     } else {
         None
@@ -82,18 +105,20 @@ pub(super) unsafe extern "C" fn semtimedop(
     let done = on_green(Group::Ipc, |worker| {
         // SAFETY: null or valid, by the function's contract.
         let deadline = unsafe { Deadline::within(worker, limit) }?;
-        // So many are refused, and so is nothing.
-        if operations.is_null() || count > usize::from(u16::MAX) {
-            return None;
-        }
-        // SAFETY: so many, says the caller.
-        let all = unsafe { slice::from_raw_parts(operations, count) };
         // Where one of them must not wait, the kernel's answer does not say which was in the way.
-        if all.iter().any(|operation| c_int::from(operation.sem_flg) & libc::IPC_NOWAIT != 0) {
-            return None;
-        }
-        let attempt = || operate(&NONE);
-        Some(with_errno(|| try_again(worker, "semop", libc::EAGAIN, &deadline, attempt)))
+        let some_must_not_wait = || {
+            // SAFETY: the kernel has read so many.
+            let all = unsafe { slice::from_raw_parts(operations, count) };
+            all.iter().any(|operation| c_int::from(operation.sem_flg) & libc::IPC_NOWAIT != 0)
+        };
+        let is_mixed = Cell::new(false);
+        let attempt = || {
+            let tried = operate(&NONE);
+            is_mixed.set(tried.as_ref().is_err_and(would_block) && some_must_not_wait());
+            if is_mixed.get() { Ok(0) } else { tried }
+        };
+        let done = with_errno(|| until_done(worker, "semop", libc::EAGAIN, &deadline, attempt));
+        (!is_mixed.get()).then_some(done)
     });
     done.flatten().unwrap_or_else(|| answer(operate(limit))) as c_int
 }
