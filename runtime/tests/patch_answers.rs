@@ -6,6 +6,7 @@ use libc::{
     MSG_COPY, c_int, c_long, c_uint, c_void, clockid_t, fd_set, iovec, pollfd, pthread_mutex_t, timespec,
 };
 use patching::watchdog;
+use std::ffi::CString;
 use std::mem::zeroed;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, IntoRawFd};
@@ -128,6 +129,19 @@ const DESCRIPTORS: [Row; 3] = [
     }),
 ];
 
+const FILES: [Row; 1] = [("open, of what is not there yet", || {
+    let name = format!("osier-patch-answers-{}", std::process::id());
+    let path = std::env::temp_dir().join(name).into_os_string().into_string().unwrap();
+    let path = CString::new(path).unwrap();
+    let flags = libc::O_CREAT | libc::O_WRONLY;
+    // SAFETY: a string.
+    let (fd, errno) = answer_of(|| unsafe { libc::open(path.as_ptr(), flags, 0o600) });
+    // SAFETY: opened just now, and nobody else's.
+    assert_eq!(unsafe { libc::close(fd as c_int) }, 0);
+    std::fs::remove_file(path.to_str().unwrap()).unwrap();
+    (0, errno)
+})];
+
 const QUEUES: [Row; 2] = [
     // This flag is of calls that do not wait.
     ("msgrcv, of a copy", || {
@@ -208,7 +222,7 @@ const THREADS: [Row; 3] = [
 #[test]
 fn green_threads_are_answered_as_os_threads_are() {
     watchdog();
-    let tables: [&[Row]; 4] = [&SOCKETS, &DESCRIPTORS, &QUEUES, &THREADS];
+    let tables: [&[Row]; 5] = [&SOCKETS, &DESCRIPTORS, &FILES, &QUEUES, &THREADS];
     let rows = || tables.into_iter().flatten();
     let expected: Vec<Answer> = rows().map(|(_, call)| std::thread::spawn(call).join().unwrap()).collect();
     osier::patch::all();

@@ -7,7 +7,7 @@ use super::report::count;
 use super::wait::{answer, on_green, refuse, with_errno};
 use super::{Group, is_active};
 use crate::scheduler::Worker;
-use crate::sys::shimmed;
+use crate::sys::{errno, shimmed};
 use libc::{c_char, c_int, mode_t};
 use std::ffi::{CStr, CString};
 use std::io;
@@ -75,8 +75,11 @@ unsafe fn open_at(directory: RawFd, path: *const c_char, flags: c_int, mode: mod
     let mode = if makes { mode } else { 0 };
     let waited = if is_active(Group::Pipe) && may_wait(flags) {
         on_green(Group::Pipe, |worker| {
+            let before = errno::last();
             // SAFETY: the caller's promise.
             let kind = unsafe { shimmed::kind_at(directory, path) };
+            // What is not there may be made.
+            errno::set(before);
             kind.is_ok_and(|kind| kind == libc::S_IFIFO).then(|| {
                 // SAFETY: a named pipe's, so it is a string.
                 let path = unsafe { CStr::from_ptr(path) }.to_owned();
