@@ -4,8 +4,10 @@
 //!
 //! A blocking send on a stream returns when all was sent, not when something was, and C code relies on it; so does a
 //! receive with `MSG_WAITALL`. Such a call goes on after a short transfer. An error that comes after the first bytes is left for the
-//! next call to find, as the kernel does it.
+//! next call to find, as the kernel does it. That a connection was reset is told once: so a further try is not made where it could
+//! find nothing else. Nor does it send SIGPIPE.
 
+use super::connect::has_hung_up;
 use super::original;
 use super::pauses::Pauses;
 use super::report::count;
@@ -345,18 +347,37 @@ fn go_on(
             }
             Err(failed) => break failed,
         }
-        tried = attempt(done, flags | libc::MSG_DONTWAIT);
+        let mut more = flags | libc::MSG_DONTWAIT;
+        if done > 0 {
+            more |= libc::MSG_NOSIGNAL;
+            if is_broken(fd, direction) {
+                return Ok(done);
+            }
+        }
+        tried = attempt(done, more);
     };
     if done > 0 { Ok(done) } else { Err(ended) }
+}
+
+/// Whether a try could only find out what has broken a connection.
+fn is_broken(fd: RawFd, direction: Direction) -> bool {
+    let has_more = || direction == Direction::Read && raw::unread(fd).is_ok_and(|unread| unread > 0);
+    // A Unix socket tells a call that has moved some bytes, and no later one.
+    has_hung_up(fd) && !is_unix(fd) && !has_more()
+}
+
+fn is_unix(fd: RawFd) -> bool {
+    has_option(fd, libc::SO_DOMAIN, libc::AF_UNIX)
+}
+
+fn has_option(fd: RawFd, option: c_int, value: c_int) -> bool {
+    raw::socket_option::<c_int>(fd, libc::SOL_SOCKET, option).is_ok_and(|found| found == value)
 }
 
 /// Whether `fd` may be called ready to write while a send would block: a Unix socket for messages, when the queue of a receiver to
 /// which it is not connected is full.
 fn sends_unseen(fd: RawFd) -> bool {
-    let is = |option, value| {
-        raw::socket_option::<c_int>(fd, libc::SOL_SOCKET, option).is_ok_and(|found| found == value)
-    };
-    is(libc::SO_DOMAIN, libc::AF_UNIX) && is(libc::SO_TYPE, libc::SOCK_DGRAM)
+    is_unix(fd) && has_option(fd, libc::SO_TYPE, libc::SOCK_DGRAM)
 }
 
 /// # Safety
@@ -392,8 +413,7 @@ pub(super) unsafe fn send_message(
 /// Whether a receive on a blocking socket is to fill its buffer. Only streams know that.
 fn waits_for_all(fd: RawFd, flags: c_int) -> bool {
     flags & (libc::MSG_WAITALL | libc::MSG_PEEK) == libc::MSG_WAITALL
-        && raw::socket_option::<c_int>(fd, libc::SOL_SOCKET, libc::SO_TYPE)
-            .is_ok_and(|kind| kind == libc::SOCK_STREAM)
+        && has_option(fd, libc::SO_TYPE, libc::SOCK_STREAM)
 }
 
 /// # Safety

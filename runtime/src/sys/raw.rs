@@ -178,6 +178,15 @@ pub(crate) fn set_nonblocking(fd: RawFd, nonblocking: bool) -> io::Result<()> {
     check(result).map(drop)
 }
 
+/// How many bytes have come that nobody has read.
+#[cfg(feature = "patch")]
+pub(crate) fn unread(fd: RawFd) -> io::Result<c_int> {
+    let mut count: c_int = 0;
+    // SAFETY: `count` is valid for a write.
+    let result = unsafe { syscall(libc::SYS_ioctl, fd, libc::FIONREAD, &raw mut count) };
+    check(result).map(|_| count)
+}
+
 /// The value of a socket option. `T` must be what the option is defined as, or shorter.
 pub(crate) fn socket_option<T: Copy + Default>(fd: RawFd, level: c_int, name: c_int) -> io::Result<T> {
     let mut value = T::default();
