@@ -2,11 +2,11 @@
 
 mod patching;
 
-use patching::{neighbour_goes_on, watchdog};
+use patching::{answer, neighbour_goes_on, watchdog};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::iter;
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
@@ -371,6 +371,34 @@ fn names() {
     assert_eq!(("127.0.0.1", 80).to_socket_addrs().unwrap().next(), Some(([127, 0, 0, 1], 80).into()));
 }
 
+/// A first message that is to go with the connection's first packet, to a listener of which nothing is known yet.
+fn a_quick_start() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // SAFETY: no pointers.
+    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    // SAFETY: just made, and nobody else's.
+    let socket = unsafe { TcpStream::from_raw_fd(socket) };
+    // SAFETY: of numbers: all zero is valid.
+    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    address.sin_family = libc::AF_INET as libc::sa_family_t;
+    address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
+    address.sin_port = listener.local_addr().unwrap().port().to_be();
+    let (fd, text, at) = (socket.as_raw_fd(), b"hello", (&raw const address).cast());
+    let len = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    let flags = libc::MSG_FASTOPEN;
+    // SAFETY: valid bytes, a valid address.
+    let sent = answer(unsafe { libc::sendto(fd, text.as_ptr().cast(), text.len(), flags, at, len) });
+    if sent == Err(libc::EOPNOTSUPP) {
+        // The machine's owner does not want it.
+        return;
+    }
+    assert_eq!(sent, Ok(text.len()));
+    drop(socket);
+    let mut got = String::new();
+    listener.accept().unwrap().0.read_to_string(&mut got).unwrap();
+    assert_eq!(got, "hello");
+}
+
 #[test]
 fn std_sockets_are_cooperative() {
     osier::patch::all();
@@ -384,6 +412,7 @@ fn std_sockets_are_cooperative() {
         unix();
         full_queues();
         polling();
+        a_quick_start();
     });
     osier::Builder::new().offload_threads(1).build().unwrap().run(names);
 }

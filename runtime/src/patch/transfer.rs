@@ -11,7 +11,9 @@ use super::connect::has_hung_up;
 use super::original;
 use super::pauses::Pauses;
 use super::report::count;
-use super::wait::{answer, checkpoint, error, on_descriptor, patience, tries_at_once, wait, would_block};
+use super::wait::{
+    answer, checkpoint, error, is_nonblocking, on_descriptor, patience, tries_at_once, wait, would_block,
+};
 use crate::clock::Instant;
 use crate::park::{Reason, Wake};
 use crate::scheduler::Worker;
@@ -22,6 +24,9 @@ use core::slice;
 use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use std::io;
 use std::os::fd::RawFd;
+
+/// Flags of calls that are more than one try with `MSG_DONTWAIT`.
+const SLOW: c_int = NEVER_WAITS | libc::MSG_WAITALL | libc::MSG_FASTOPEN;
 
 /// Flags with which a call never waits, or answers at once in any case.
 const NEVER_WAITS: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUEUE;
@@ -207,7 +212,7 @@ unsafe fn one_buffer<Call: OneBuffer>(
     addr_len: Call::AddressLen,
 ) -> ssize_t {
     let before = errno::last();
-    if flags & (NEVER_WAITS | libc::MSG_WAITALL) == 0 && tries_at_once(fd) {
+    if flags & SLOW == 0 && tries_at_once(fd) {
         // SAFETY: the caller's promise.
         return match unsafe { Call::call(fd, buf, len, flags | libc::MSG_DONTWAIT, addr, addr_len) } {
             Ok(count) if count >= Call::whole(fd, len, flags) => count.cast_signed(),
@@ -309,6 +314,7 @@ fn go_on(
         Direction::Read => libc::SO_RCVTIMEO,
         Direction::Write => libc::SO_SNDTIMEO,
     };
+    let mut flags = flags;
     let mut until: Option<Option<Instant>> = None;
     let mut pauses = None;
     let mut done = 0;
@@ -321,7 +327,9 @@ fn go_on(
                     return Ok(done);
                 }
             }
-            Err(blocked) if would_block(&blocked) => {
+            Err(blocked) if would_block(&blocked) || is_connecting(fd, flags, &blocked) => {
+                // Once is enough: it is on the way.
+                flags &= !libc::MSG_FASTOPEN;
                 let until = match until {
                     Some(until) => until,
                     None => match patience(worker, fd, option) {
@@ -357,6 +365,13 @@ fn go_on(
         tried = attempt(done, more);
     };
     if done > 0 { Ok(done) } else { Err(ended) }
+}
+
+/// Whether a message that connects, on a blocking socket, has found that it must wait for the connection.
+fn is_connecting(fd: RawFd, flags: c_int, failed: &io::Error) -> bool {
+    flags & libc::MSG_FASTOPEN != 0
+        && failed.raw_os_error() == Some(libc::EINPROGRESS)
+        && is_nonblocking(fd).is_ok_and(|is_nonblocking| !is_nonblocking)
 }
 
 /// Whether a try could only find out what has broken a connection.
