@@ -4,6 +4,10 @@ mod pool;
 
 pub(crate) use self::pool::Pool;
 
+#[cfg(feature = "patch")]
+use crate::park::Cancelled;
+#[cfg(feature = "patch")]
+use crate::primitive::start_os_thread;
 use crate::scheduler;
 use std::io;
 use std::panic::resume_unwind;
@@ -35,6 +39,21 @@ where
         Ok(value) => value,
         Err(error) => panic!("no OS thread for an offloaded call: {error}"),
     }
+}
+
+/// Runs `call` as [`Pool::run`] does, on an OS thread of its own: for a call that others of its kind must end, of which as many as a pool
+/// has OS threads would keep those from running.
+///
+/// # Errors
+///
+/// As there.
+#[cfg(feature = "patch")]
+pub(crate) fn run_apart<T, F>(name: &str, call: F) -> Result<io::Result<std::thread::Result<T>>, Cancelled>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Pool::hand_over(call, |job| start_os_thread(name, move || job(&|| ())))
 }
 
 /// [`offload`] for the crate's own calls: fails where that panics for want of an OS thread.

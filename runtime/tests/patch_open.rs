@@ -130,6 +130,22 @@ fn ends_of_a_wait(fifo: &Fifo) {
     is_closed();
 }
 
+/// However many wait for the other end, those that open it find a way, and so does all else that is offloaded.
+fn many(fifo: &Fifo) {
+    let path = fifo.path().to_owned();
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let path = path.clone();
+            osier::spawn(move || File::open(path).map(drop))
+        })
+        .collect();
+    osier::yield_now();
+    assert_eq!(osier::offload(|| 7), 7);
+    // Open until the last one has come.
+    let _writer = osier::spawn(move || OpenOptions::new().write(true).open(path)).join().unwrap().unwrap();
+    readers.into_iter().for_each(|reader| reader.join().unwrap().unwrap());
+}
+
 /// Whether a neighbour ran during the call.
 fn switches<T>(call: impl FnOnce() -> T) -> (bool, T) {
     let neighbour = osier::spawn(|| ());
@@ -175,4 +191,5 @@ fn a_named_pipe_is_opened_while_others_run() {
         ends_of_a_wait(&fifo);
         what_does_not_wait(&fifo);
     });
+    osier::Builder::new().offload_threads(1).build().unwrap().run(|| many(&fifo));
 }

@@ -136,6 +136,22 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        Pool::hand_over(call, |job| self.submit(job))
+    }
+
+    /// Has `submit` get `call` run elsewhere, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::run`].
+    pub(super) fn hand_over<T, F>(
+        call: F,
+        submit: impl FnOnce(Job) -> io::Result<()>,
+    ) -> core::result::Result<io::Result<Result<T>>, Cancelled>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let slot = Arc::new(Mutex::new(Slot::Empty));
         let caller = Unparker::current();
         let job = {
@@ -156,7 +172,7 @@ impl Pool {
                 caller.unpark();
             }
         };
-        if let Err(error) = self.submit(Box::new(job)) {
+        if let Err(error) = submit(Box::new(job)) {
             return Ok(Err(error));
         }
         loop {

@@ -59,7 +59,8 @@
 //! | [`Poll`](Group::Poll) | `poll` `ppoll` `select` `pselect` `epoll_wait` `epoll_pwait` `epoll_pwait2` | with signal masks; `EINTR` for signals that only the mask lets in |
 //! | | `aio_suspend` `lio_listio` | the one tried again and again, with pauses of up to 5 ms; the other, if it is to wait, on the offload pool |
 //! | [`Pipe`](Group::Pipe) | `read` `readv` `write` `writev` `preadv2` `pwritev2` `splice` `tee` `vmsplice` of pipes, named pipes, eventfds, timers, terminals | terminals are read by the offload pool once there is something |
-//! | | `open` `openat` `creat` of named pipes; `tcdrain` | on the offload pool. An `open` asks first whether it is a named pipe, unless its flags let none wait |
+//! | | `open` `openat` `creat` of named pipes | on an OS thread of its own. Asks first whether it is a named pipe, unless its flags let none wait |
+//! | | `tcdrain` | on the offload pool |
 //! | [`Process`](Group::Process) | `wait` `waitpid` `wait3` `wait4` `waitid` | one child's end by its pidfd; others have an OS thread that waits, and takes nothing |
 //! | | `system` `pclose` | by libc, on the offload pool |
 //! | [`Signal`](Group::Signal) | `sigwait` `sigwaitinfo` `sigtimedwait` | wait for a descriptor of the signals |

@@ -1,11 +1,13 @@
 //! The group `pipe`: opening a named pipe, which waits until somebody has it open at the other end.
 //!
-//! So it is opened on the offload pool. Whether a name is a named pipe's has to be asked before, as there is no way back from an
+//! So it is opened by an OS thread of its own: those of the offload pool could all be waiting for the first end when the call comes
+//! that opens the other. Whether a name is a named pipe's has to be asked before, as there is no way back from an
 //! `open` that waits; with flags that let none wait it is not asked.
 
 use super::report::count;
 use super::wait::{answer, on_green, refuse, with_errno};
 use super::{Group, is_active};
+use crate::offload::run_apart;
 use crate::scheduler::Worker;
 use crate::sys::{errno, shimmed};
 use libc::{c_char, c_int, mode_t};
@@ -83,7 +85,7 @@ unsafe fn open_at(directory: RawFd, path: *const c_char, flags: c_int, mode: mod
             kind.is_ok_and(|kind| kind == libc::S_IFIFO).then(|| {
                 // SAFETY: a named pipe's, so it is a string.
                 let path = unsafe { CStr::from_ptr(path) }.to_owned();
-                with_errno(|| open_on_pool(worker, directory, path, flags, mode))
+                with_errno(|| open_apart(worker, directory, path, flags, mode))
             })
         })
     } else {
@@ -104,15 +106,14 @@ fn may_wait(flags: c_int) -> bool {
 }
 
 /// Works on copies: the green thread may be told to end meanwhile.
-fn open_on_pool(
+fn open_apart(
     worker: &Worker,
     directory: RawFd,
     path: CString,
     flags: c_int,
     mode: mode_t,
 ) -> io::Result<usize> {
-    let pool = worker.remote().offload.clone();
-    let opened = pool.run(move || {
+    let opened = run_apart("osier-open", move || {
         // SAFETY: the path is a string.
         let opened = unsafe { shimmed::openat(directory, path.as_ptr(), flags, mode) };
         // SAFETY: just opened, and nobody else's.
