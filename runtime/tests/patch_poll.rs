@@ -267,6 +267,32 @@ fn without_descriptors() {
     assert_eq!(waiter.join().unwrap(), (Ok(1), libc::POLLIN));
 }
 
+/// Epoll instances in each other, as deep as the kernel lets them be.
+fn nested() {
+    let (one, mut other) = UnixStream::pair().unwrap();
+    let mut epolls = Vec::new();
+    let mut innermost = one.as_raw_fd();
+    loop {
+        // SAFETY: no pointers.
+        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        // SAFETY: just made, and nobody else's.
+        epolls.push(unsafe { OwnedFd::from_raw_fd(epoll) });
+        let mut event = epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+        // SAFETY: a valid event.
+        if unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, innermost, &mut event) } == -1 {
+            break;
+        }
+        innermost = epoll;
+    }
+    let poll = move || {
+        let mut entry = pollfd { fd: innermost, events: libc::POLLIN, revents: 0 };
+        // SAFETY: an entry.
+        (answer(unsafe { libc::poll(&mut entry, 1, -1) } as isize), entry.revents)
+    };
+    let polled = neighbour_goes_on("poll", poll, || other.write_all(b"x").unwrap());
+    assert_eq!(polled, (Ok(1), libc::POLLIN));
+}
+
 /// A descriptor that is named twice, and is ready for what it is not asked for, ends the wait once.
 fn named_twice() {
     let (one, mut other) = UnixStream::pair().unwrap();
@@ -296,6 +322,7 @@ fn calls_for_readiness_are_cooperative() {
     osier::run(|| {
         selecting();
         named_twice();
+        nested();
         event_loops();
         without_descriptors();
         masks();

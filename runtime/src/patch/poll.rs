@@ -180,6 +180,10 @@ pub(super) fn wait_for_any(
             Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::EPERM)) => {
                 worker.yield_now().map_err(|cancelled| refuse(worker, cancelled))?;
             }
+            // An epoll instance in which others are nested as deep as can be; or the kernel watches no more for this user.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENOSPC | libc::ENOMEM)) => {
+                watch = Some(Watch::Glances);
+            }
             Err(error) => return Err(error),
         }
     }
@@ -192,7 +196,7 @@ enum Watch {
     Set(Epoll, #[expect(dead_code, reason = "open as long as it is waited for")] Option<OwnedFd>),
     /// Nothing to wait for but the time.
     Nothing,
-    /// No descriptor was to be had for a set: look now and then.
+    /// No descriptor was to be had for a set, or it cannot be watched: look now and then.
     Glances,
 }
 
