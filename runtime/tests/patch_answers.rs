@@ -129,6 +129,26 @@ const DESCRIPTORS: [Row; 3] = [
     }),
 ];
 
+const SPLICES: [Row; 4] = [
+    ("splice, of nothing", || {
+        // SAFETY: no offsets.
+        answer_of(|| unsafe { libc::splice(-1, null_mut(), -1, null_mut(), 0, 0) } as i64)
+    }),
+    // SAFETY: no pointers.
+    ("tee, of nothing", || answer_of(|| unsafe { libc::tee(-1, -1, 0, 0) } as i64)),
+    ("splice, with unknown flags", || {
+        let (_reader, writer) = std::io::pipe().unwrap();
+        let (from, to) = (sockets()[0], writer.as_raw_fd());
+        // SAFETY: no offsets.
+        answer_of(|| unsafe { libc::splice(from, null_mut(), to, null_mut(), 1, 0x100) } as i64)
+    }),
+    ("tee, from a socket", || {
+        let (_reader, writer) = std::io::pipe().unwrap();
+        // SAFETY: no pointers.
+        answer_of(|| unsafe { libc::tee(sockets()[0], writer.as_raw_fd(), 1, 0) } as i64)
+    }),
+];
+
 const FILES: [Row; 1] = [("open, of what is not there yet", || {
     let name = format!("osier-patch-answers-{}", std::process::id());
     let path = std::env::temp_dir().join(name).into_os_string().into_string().unwrap();
@@ -222,7 +242,7 @@ const THREADS: [Row; 3] = [
 #[test]
 fn green_threads_are_answered_as_os_threads_are() {
     watchdog();
-    let tables: [&[Row]; 5] = [&SOCKETS, &DESCRIPTORS, &FILES, &QUEUES, &THREADS];
+    let tables: [&[Row]; 6] = [&SOCKETS, &DESCRIPTORS, &SPLICES, &FILES, &QUEUES, &THREADS];
     let rows = || tables.into_iter().flatten();
     let expected: Vec<Answer> = rows().map(|(_, call)| std::thread::spawn(call).join().unwrap()).collect();
     osier::patch::all();

@@ -30,7 +30,7 @@ pub(super) unsafe extern "C" fn splice(
     flags: c_uint,
 ) -> ssize_t {
     count!(splice);
-    let moved = if (0..=libc::STDERR_FILENO).contains(&to) {
+    let moved = if (0..=libc::STDERR_FILENO).contains(&to) || is_settled(len, flags) {
         None
     } else {
         on_descriptor_of(Group::Net.bit() | Group::Pipe.bit(), from, |worker| {
@@ -42,6 +42,13 @@ pub(super) unsafe extern "C" fn splice(
     };
     // SAFETY: the caller's promise.
     moved.unwrap_or_else(|| unsafe { original::splice(from, from_at, to, to_at, len, flags) })
+}
+
+/// Whether the kernel answers without a look at the descriptors: nothing is to be moved, or a flag is unknown.
+fn is_settled(len: size_t, flags: c_uint) -> bool {
+    const FLAGS: c_uint =
+        libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MORE | libc::SPLICE_F_GIFT;
+    len == 0 || flags & !FLAGS != 0
 }
 
 fn splice_with(
@@ -108,10 +115,14 @@ fn splice_with(
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn tee(from: c_int, to: c_int, len: size_t, flags: c_uint) -> ssize_t {
     count!(tee);
-    let copied = if (0..=libc::STDERR_FILENO).contains(&to) {
+    let copied = if (0..=libc::STDERR_FILENO).contains(&to) || is_settled(len, flags) {
         None
     } else {
         on_descriptor_of(Group::Pipe.bit(), from, |worker| {
+            if kind_of(from)? != libc::S_IFIFO || kind_of(to)? != libc::S_IFIFO {
+                // For the kernel to refuse.
+                return shimmed::tee(from, to, len, flags);
+            }
             splice_with(worker, from, to, flags, |flags| shimmed::tee(from, to, len, flags))
         })
     };
