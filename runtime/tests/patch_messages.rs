@@ -98,6 +98,16 @@ fn several_messages() {
     one.set_read_timeout(None).unwrap();
     assert_eq!(killed_in("recvmmsg", move || receive(fd, 3, 0, None)), Err(libc::ECANCELED));
 
+    // None can come any more: as many of nothing as are wanted.
+    let (shut, _peer) = UnixDatagram::pair().unwrap();
+    let fd_shut = shut.as_raw_fd();
+    let got = neighbour_goes_on(
+        "recvmmsg",
+        move || receive(fd_shut, 2, 0, None),
+        || shut.shutdown(std::net::Shutdown::Read).unwrap(),
+    );
+    assert_eq!(got, Ok(vec![vec![]; 2]));
+
     // More messages than find room.
     let texts = move || send(theirs, &[&b"message"[..]; 1000], 0).map(|(count, _)| count);
     let mut taken = 0;

@@ -371,6 +371,25 @@ fn names() {
     assert_eq!(("127.0.0.1", 80).to_socket_addrs().unwrap().next(), Some(([127, 0, 0, 1], 80).into()));
 }
 
+/// Shutting a socket for datagrams down ends the waits for one, also where it is not connected and the call fails.
+fn datagrams_no_more() {
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (unix, _peer) = UnixDatagram::pair().unwrap();
+    for (fd, shut) in [(udp.as_raw_fd(), Err(libc::ENOTCONN)), (unix.as_raw_fd(), Ok(0))] {
+        let receive = move || {
+            let mut text = [0_u8; 8];
+            // SAFETY: valid for its length.
+            answer(unsafe { libc::recv(fd, text.as_mut_ptr().cast(), text.len(), 0) })
+        };
+        let shut_down = || {
+            // SAFETY: no pointers.
+            assert_eq!(answer(unsafe { libc::shutdown(fd, libc::SHUT_RD) } as isize), shut);
+        };
+        assert_eq!(neighbour_goes_on("recv", receive, shut_down), Ok(0));
+        assert_eq!(receive(), Ok(0));
+    }
+}
+
 /// A first message that is to go with the connection's first packet, to a listener of which nothing is known yet.
 fn a_quick_start() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -412,6 +431,7 @@ fn std_sockets_are_cooperative() {
         unix();
         full_queues();
         polling();
+        datagrams_no_more();
         a_quick_start();
     });
     osier::Builder::new().offload_threads(1).build().unwrap().run(names);

@@ -139,13 +139,8 @@ pub(super) fn polls(fd: RawFd, events: libc::c_short) -> io::Result<bool> {
     look(fd, events).map(|found| found != 0)
 }
 
-/// Whether a connection has ended in both directions.
-pub(super) fn has_hung_up(fd: RawFd) -> bool {
-    look(fd, 0).is_ok_and(|found| found & libc::POLLHUP != 0)
-}
-
 /// Which of these events are there, and of those that are told in any case.
-fn look(fd: RawFd, events: libc::c_short) -> io::Result<libc::c_short> {
+pub(super) fn look(fd: RawFd, events: libc::c_short) -> io::Result<libc::c_short> {
     let mut entry = pollfd { fd, events, revents: 0 };
     let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: one entry, a valid time, no mask.

@@ -2,7 +2,7 @@
 
 use super::original;
 use super::report::count;
-use super::transfer::{parts_of, rest, send_bytes, send_message, total};
+use super::transfer::{is_shut, parts_of, rest, send_bytes, send_message, total};
 use super::wait::{checkpoint, error, on_descriptor, patience, wait, would_block};
 use crate::clock::Instant;
 use crate::park::Wake;
@@ -67,6 +67,7 @@ unsafe fn receive(
     checkpoint(worker, fd)?;
     let stop = limit.and_then(|limit| worker.now().checked_add(limit));
     let mut patience_left: Option<Option<Instant>> = None;
+    let mut was_woken = false;
     let mut done = 0;
     let ended = loop {
         let left = count - done;
@@ -87,6 +88,13 @@ unsafe fn receive(
                 if done > 0 && flags & libc::MSG_WAITFORONE != 0 {
                     return Ok(done as usize);
                 }
+                if was_woken && is_shut(fd) {
+                    let rest = messages.wrapping_add(done as usize);
+                    // It does not wait: it gives what is left, or messages of nothing.
+                    // SAFETY: as above.
+                    let last = unsafe { shimmed::recvmmsg(fd, rest, left, flags, ptr::null_mut()) };
+                    return last.map(|received| done as usize + received);
+                }
                 let until = match patience_left {
                     Some(until) => until,
                     None => match patience(worker, fd, libc::SO_RCVTIMEO) {
@@ -96,7 +104,7 @@ unsafe fn receive(
                 };
                 let until = if done == 0 { until } else { earlier(until, stop) };
                 match wait(worker, fd, Direction::Read, until) {
-                    Ok(Wake::Unparked) => {}
+                    Ok(Wake::Unparked) => was_woken = true,
                     Ok(Wake::Deadline) => break error(libc::EAGAIN),
                     Err(ended) => break ended,
                 }

@@ -7,7 +7,7 @@
 //! next call to find, as the kernel does it. That a connection was reset is told once: so a further try is not made where it could
 //! find nothing else. Nor does it send SIGPIPE.
 
-use super::connect::has_hung_up;
+use super::connect::look;
 use super::original;
 use super::pauses::Pauses;
 use super::report::count;
@@ -317,6 +317,7 @@ fn go_on(
     let mut flags = flags;
     let mut until: Option<Option<Instant>> = None;
     let mut pauses = None;
+    let mut was_woken = false;
     let mut done = 0;
     let mut tried = first;
     let ended = loop {
@@ -337,6 +338,10 @@ fn go_on(
                         Err(unwilling) => break unwilling,
                     },
                 };
+                if was_woken && direction == Direction::Read && is_shut(fd) {
+                    // It does not wait: it gives what is left, or nothing.
+                    return attempt(done, flags);
+                }
                 let waited = match &mut pauses {
                     None => wait(worker, fd, direction, until),
                     Some(pauses) => Pauses::pause(pauses, worker, Reason::NextTry("send"), until),
@@ -348,7 +353,7 @@ fn go_on(
                     {
                         pauses = Some(Pauses::new());
                     }
-                    Ok(Wake::Unparked) => {}
+                    Ok(Wake::Unparked) => was_woken = true,
                     Ok(Wake::Deadline) => break error(libc::EAGAIN),
                     Err(ended) => break ended,
                 }
@@ -374,11 +379,17 @@ fn is_connecting(fd: RawFd, flags: c_int, failed: &io::Error) -> bool {
         && is_nonblocking(fd).is_ok_and(|is_nonblocking| !is_nonblocking)
 }
 
-/// Whether a try could only find out what has broken a connection.
+/// Whether a try could only find out what has broken a connection, which has ended in both directions then.
 fn is_broken(fd: RawFd, direction: Direction) -> bool {
     let has_more = || direction == Direction::Read && raw::unread(fd).is_ok_and(|unread| unread > 0);
     // A Unix socket tells a call that has moved some bytes, and no later one.
-    has_hung_up(fd) && !is_unix(fd) && !has_more()
+    look(fd, 0).is_ok_and(|found| found & libc::POLLHUP != 0) && !is_unix(fd) && !has_more()
+}
+
+/// Whether nothing can be received any more on a socket for messages: it is always ready then, and a try says that it would block.
+pub(super) fn is_shut(fd: RawFd) -> bool {
+    look(fd, libc::POLLRDHUP).is_ok_and(|found| found & libc::POLLRDHUP != 0)
+        && !has_option(fd, libc::SO_TYPE, libc::SOCK_STREAM)
 }
 
 fn is_unix(fd: RawFd) -> bool {
