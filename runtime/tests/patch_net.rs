@@ -390,6 +390,34 @@ fn datagrams_no_more() {
     }
 }
 
+/// A report that lies in a socket's queue of errors makes it ready for ever, and a receive does not take it.
+fn reports() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (fd, own) = (socket.as_raw_fd(), socket.local_addr().unwrap());
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // When a message is sent.
+    let wanted = libc::SOF_TIMESTAMPING_TX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE;
+    let (at, len) = ((&raw const wanted).cast(), size_of_val(&wanted) as libc::socklen_t);
+    // SAFETY: valid for its length.
+    let set = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, at, len) };
+    assert_eq!(set, 0);
+    socket.send_to(b"x", other.local_addr().unwrap()).unwrap();
+    let waits = || {
+        let report = osier::patch::report();
+        report.shims.iter().find(|shim| shim.symbol.name() == "recvfrom").unwrap().waits
+    };
+    let before = waits();
+    let receive = move || socket.recv_from(&mut [0; 8]).unwrap().0;
+    let received = neighbour_goes_on("recv_from", receive, || {
+        // It looks now and then meanwhile.
+        osier::sleep(Duration::from_millis(10));
+        assert_eq!(other.send_to(b"hello", own).unwrap(), 5);
+    });
+    assert_eq!(received, 5);
+    let waits = waits() - before;
+    assert!(waits < 20, "{waits} waits");
+}
+
 /// A first message that is to go with the connection's first packet, to a listener of which nothing is known yet.
 fn a_quick_start() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -432,6 +460,7 @@ fn std_sockets_are_cooperative() {
         full_queues();
         polling();
         datagrams_no_more();
+        reports();
         a_quick_start();
     });
     osier::Builder::new().offload_threads(1).build().unwrap().run(names);

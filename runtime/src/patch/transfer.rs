@@ -310,9 +310,9 @@ fn go_on(
     mut attempt: impl FnMut(usize, c_int) -> io::Result<usize>,
     first: io::Result<usize>,
 ) -> io::Result<usize> {
-    let option = match direction {
-        Direction::Read => libc::SO_RCVTIMEO,
-        Direction::Write => libc::SO_SNDTIMEO,
+    let (option, what) = match direction {
+        Direction::Read => (libc::SO_RCVTIMEO, "recv"),
+        Direction::Write => (libc::SO_SNDTIMEO, "send"),
     };
     let mut flags = flags;
     let mut until: Option<Option<Instant>> = None;
@@ -344,16 +344,18 @@ fn go_on(
                 }
                 let waited = match &mut pauses {
                     None => wait(worker, fd, direction, until),
-                    Some(pauses) => Pauses::pause(pauses, worker, Reason::NextTry("send"), until),
+                    Some(pauses) => Pauses::pause(pauses, worker, Reason::NextTry(what), until),
                 };
                 match waited {
-                    // Should the next try be in vain, the event does not tell.
-                    Ok(Wake::Unparked)
-                        if pauses.is_none() && direction == Direction::Write && sends_unseen(fd) =>
-                    {
-                        pauses = Some(Pauses::new());
+                    Ok(Wake::Unparked) => {
+                        // Should the next try be in vain, the event does not tell.
+                        if pauses.is_none()
+                            && (sends_unseen(fd, direction) || was_woken && reports(fd, direction))
+                        {
+                            pauses = Some(Pauses::new());
+                        }
+                        was_woken = true;
                     }
-                    Ok(Wake::Unparked) => was_woken = true,
                     Ok(Wake::Deadline) => break error(libc::EAGAIN),
                     Err(ended) => break ended,
                 }
@@ -386,6 +388,15 @@ fn is_broken(fd: RawFd, direction: Direction) -> bool {
     look(fd, 0).is_ok_and(|found| found & libc::POLLHUP != 0) && !is_unix(fd) && !has_more()
 }
 
+/// Whether `fd` is called ready for nothing but reports in its queue of errors, which only a receive of these takes.
+fn reports(fd: RawFd, direction: Direction) -> bool {
+    let events = match direction {
+        Direction::Read => libc::POLLIN,
+        Direction::Write => libc::POLLOUT,
+    };
+    look(fd, events).is_ok_and(|found| found == libc::POLLERR)
+}
+
 /// Whether nothing can be received any more on a socket for messages: it is always ready then, and a try says that it would block.
 pub(super) fn is_shut(fd: RawFd) -> bool {
     look(fd, libc::POLLRDHUP).is_ok_and(|found| found & libc::POLLRDHUP != 0)
@@ -402,8 +413,8 @@ fn has_option(fd: RawFd, option: c_int, value: c_int) -> bool {
 
 /// Whether `fd` may be called ready to write while a send would block: a Unix socket for messages, when the queue of a receiver to
 /// which it is not connected is full.
-fn sends_unseen(fd: RawFd) -> bool {
-    is_unix(fd) && has_option(fd, libc::SO_TYPE, libc::SOCK_DGRAM)
+fn sends_unseen(fd: RawFd, direction: Direction) -> bool {
+    direction == Direction::Write && is_unix(fd) && has_option(fd, libc::SO_TYPE, libc::SOCK_DGRAM)
 }
 
 /// # Safety
