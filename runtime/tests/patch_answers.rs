@@ -129,7 +129,20 @@ const DESCRIPTORS: [Row; 3] = [
     }),
 ];
 
-const SPLICES: [Row; 4] = [
+const SPLICES: [Row; 6] = [
+    ("splice, to what is to be read", || {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let (from, to) = (sockets()[0], reader.as_raw_fd());
+        // SAFETY: no offsets.
+        answer_of(|| unsafe { libc::splice(from, null_mut(), to, null_mut(), 1, 0) } as i64)
+    }),
+    ("splice, to a pipe that nobody reads", || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (from, to) = (sockets()[0], writer.as_raw_fd());
+        // SAFETY: no offsets.
+        answer_of(|| unsafe { libc::splice(from, null_mut(), to, null_mut(), 1, 0) } as i64)
+    }),
     ("splice, of nothing", || {
         // SAFETY: no offsets.
         answer_of(|| unsafe { libc::splice(-1, null_mut(), -1, null_mut(), 0, 0) } as i64)

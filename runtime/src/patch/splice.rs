@@ -3,7 +3,7 @@
 //! Between pipes and files `SPLICE_F_NONBLOCK` keeps the call from waiting. A blocking socket does not heed it: there the socket's
 //! own flag is set for the length of the call, as [`connect`](super::connect) explains.
 
-use super::connect::{Attempt, polls, without_wait};
+use super::connect::{Attempt, look, polls, without_wait};
 use super::original;
 use super::report::count;
 use super::wait::{
@@ -51,6 +51,13 @@ fn is_settled(len: size_t, flags: c_uint) -> bool {
     len == 0 || flags & !FLAGS != 0
 }
 
+/// Whether the kernel refuses these before it waits for a socket: a pipe's wrong end, or a pipe that nobody reads.
+fn is_refused(from: RawFd, to: RawFd) -> io::Result<bool> {
+    let access = |fd| raw::fcntl_flags(fd).map(|flags| flags.cast_signed() & libc::O_ACCMODE);
+    let has_no_reader = || Ok::<_, io::Error>(look(to, 0)? & libc::POLLERR != 0);
+    Ok(access(from)? == libc::O_WRONLY || access(to)? == libc::O_RDONLY || has_no_reader()?)
+}
+
 fn splice_with(
     worker: &Worker,
     from: RawFd,
@@ -79,7 +86,7 @@ fn splice_with(
             None => call(flags | libc::SPLICE_F_NONBLOCK),
             Some((fd, events)) => {
                 let call = || call(flags | libc::SPLICE_F_NONBLOCK);
-                match without_wait(fd, || polls(fd, events), call)? {
+                match without_wait(fd, || Ok(polls(fd, events)? || is_refused(from, to)?), call)? {
                     Attempt::Made(result) => result,
                     Attempt::NotReady => Err(error(libc::EAGAIN)),
                     // The socket does not wait; the pipe may.
