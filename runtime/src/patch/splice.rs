@@ -6,6 +6,7 @@
 use super::connect::{Attempt, look, polls, without_wait};
 use super::original;
 use super::report::count;
+use super::transfer::is_shut;
 use super::wait::{
     answer, checkpoint, error, is_nonblocking, on_descriptor_of, time_limit, wait, would_block,
 };
@@ -105,6 +106,10 @@ fn splice_with(
             (to, Direction::Write, libc::SO_SNDTIMEO)
         };
         let of_socket = socket.is_some_and(|(socket, _)| socket == fd);
+        if of_socket && direction == Direction::Read && is_shut(fd) {
+            // It does not wait.
+            return call(flags);
+        }
         if is_nonblocking(fd)? || !of_socket && flags & libc::SPLICE_F_NONBLOCK != 0 {
             return Err(error(libc::EAGAIN));
         }
