@@ -25,6 +25,7 @@ use crate::park::{Reason, Wake};
 use crate::scheduler::Worker;
 use crate::sys::event::Direction;
 use crate::sys::raw;
+use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc::{c_int, pollfd, sockaddr, socklen_t, timespec};
@@ -152,9 +153,15 @@ pub(super) fn look(fd: RawFd, events: libc::c_short) -> io::Result<libc::c_short
 /// no wait of ours may happen inside.
 static FLAG: AtomicBool = AtomicBool::new(false);
 
+thread_local! {
+    /// Whether this OS thread has it, or is about to.
+    static HAS_FLAG: Cell<bool> = const { Cell::new(false) };
+}
+
 /// What became of a call that must not wait.
 pub(super) enum Attempt {
-    /// It was not made: the owner has made the socket nonblocking, so it may be made as it is.
+    /// It was not made, and may be made as it is: the owner has made the socket nonblocking, or a signal handler calls, which has
+    /// interrupted another such call and waits as it would without us.
     NotWanted,
     /// It was not made: it would have waited.
     NotReady,
@@ -172,7 +179,11 @@ pub(super) fn without_wait(
         fn drop(&mut self) {
             // Release: pairs with the acquire below: the flag is the owner's again.
             FLAG.store(false, Ordering::Release);
+            HAS_FLAG.set(false);
         }
+    }
+    if HAS_FLAG.replace(true) {
+        return Ok(Attempt::NotWanted);
     }
     // Acquire: pairs with `Unlock`.
     while FLAG.swap(true, Ordering::Acquire) {
@@ -189,4 +200,31 @@ pub(super) fn without_wait(
     let result = call();
     raw::set_nonblocking(fd, false)?;
     Ok(Attempt::Made(result))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd;
+
+    /// As a signal handler does that interrupts the one call and makes the other.
+    #[test]
+    fn a_call_within_a_call_does_not_wait_for_the_flag() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let fd = listener.as_raw_fd();
+        let no_call = || -> io::Result<usize> { panic!("nothing is ready") };
+        for _ in 0..2 {
+            let outer = without_wait(
+                fd,
+                || {
+                    let inner = without_wait(fd, || Ok(false), no_call)?;
+                    assert!(matches!(inner, Attempt::NotWanted));
+                    Ok(false)
+                },
+                no_call,
+            );
+            assert!(matches!(outer.unwrap(), Attempt::NotReady));
+        }
+    }
 }
