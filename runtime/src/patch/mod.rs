@@ -140,6 +140,10 @@
 //! - On a green thread a blocking `MSG_PEEK | MSG_WAITALL` and `SO_RCVLOWAT` do not wait for more than the first bytes.
 //! - A signal handler that runs on the OS thread ends no wait of a green thread, except as the table says; the calls end with `EINTR`
 //!   less often than elsewhere.
+//! - A wait for one child that some thread of the process traces ends with the child, and with a stop only if that is asked for (`WUNTRACED`).
+//! - A reader-writer lock that is to prefer writers does not know of green threads that wait to write; and a green thread that
+//!   locks one once more that it has is a deadlock, not `EDEADLK`.
+//! - A pointer to a time, a mask, a set or a futex that leads nowhere is followed on green threads, where the kernel would say `EFAULT`.
 //! - A call of the offload pool that uses the caller's memory (files, terminals, commands, the older look-ups) is not ended by a kill or a
 //!   deadline: they count when it is over.
 
