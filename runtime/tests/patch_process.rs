@@ -195,6 +195,24 @@ fn commands_of_libc() {
     assert!(libc::WIFSIGNALED(killed));
 }
 
+/// A command that another one ends, in a runtime whose pool has one OS thread.
+fn commands_that_wait_for_each_other() {
+    let path = std::env::temp_dir().join(format!("osier-patch-commands-{}", std::process::id()));
+    let command = |text: String| {
+        let command = std::ffi::CString::new(text).unwrap();
+        // SAFETY: a string.
+        osier::spawn(move || unsafe { libc::system(command.as_ptr()) })
+    };
+    let waits = || command(format!("until [ -e {} ]; do sleep 0.01; done", path.display()));
+    let waiting = [waits(), waits()];
+    osier::yield_now();
+    assert_eq!(code_of(command(format!("touch {}", path.display())).join().unwrap()), Some(0));
+    for waits in waiting {
+        assert_eq!(code_of(waits.join().unwrap()), Some(0));
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn waits_for_children_are_cooperative() {
     osier::patch::all();
@@ -204,6 +222,7 @@ fn waits_for_children_are_cooperative() {
         commands();
         commands_of_libc();
     });
+    osier::Builder::new().offload_threads(1).build().unwrap().run(commands_that_wait_for_each_other);
     osier::run(|| {
         any_child();
         stops();

@@ -1,11 +1,11 @@
 //! Waiting for what libc does on OS threads of its own: `aio_suspend` and `gai_suspend`, which are tried again and again with pauses;
-//! `lio_listio` and `getaddrinfo_a`, which wait on the offload pool if they are to wait at all.
+//! `lio_listio` and `getaddrinfo_a`, which wait on OS threads of their own if they are to wait at all.
 
 use super::Group;
-use super::behind::{Behind, behind_errno};
+use super::behind::{Behind, behind, behind_errno};
 use super::deadline::Deadline;
 use super::pauses::try_again;
-use super::pool::function_on_pool;
+use super::pool::function_apart;
 use super::report::count;
 use super::wait::{code, error, on_green, with_errno, would_block};
 use crate::sys::errno;
@@ -33,18 +33,10 @@ const GAI_WAIT: c_int = 0;
 /// A wait of no length.
 const NONE: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// Calls a function behind ours that gives one of the `EAI_` numbers.
-macro_rules! behind_eai {
-    ($function:expr $(, $argument:expr)*) => {
-        match $function.function() {
-            // SAFETY: the caller of the shim has promised what libc's function demands.
-            Some(function) => unsafe { function($($argument),*) },
-            None => {
-                errno::set(libc::ENOSYS);
-                libc::EAI_SYSTEM
-            }
-        }
-    };
+/// What a look-up says that libc does not have.
+fn absent() -> c_int {
+    errno::set(libc::ENOSYS);
+    libc::EAI_SYSTEM
 }
 
 #[unsafe(no_mangle)]
@@ -93,7 +85,7 @@ pub(super) unsafe extern "C" fn lio_listio(
         return call();
     }
     // SAFETY: libc's function may be called on any OS thread, and does not panic.
-    let waited = on_green(Group::Poll, |worker| unsafe { function_on_pool(worker, -1, call) });
+    let waited = on_green(Group::Poll, |_| unsafe { function_apart(-1, call) });
     waited.unwrap_or_else(call)
 }
 
@@ -122,7 +114,7 @@ pub(super) unsafe extern "C" fn gai_suspend(
         let before = errno::last();
         let attempt = || {
             errno::set(0);
-            match behind_eai!(SUSPEND_LOOK_UPS, list, count, &NONE) {
+            match behind!(SUSPEND_LOOK_UPS, list, count, &NONE; or absent()) {
                 libc::EAI_AGAIN => Err(error(libc::EAGAIN)),
                 // What it says instead, for want of a line.
                 libc::EAI_SYSTEM if errno::last() == 0 => Err(error(libc::EAGAIN)),
@@ -141,7 +133,7 @@ pub(super) unsafe extern "C" fn gai_suspend(
             }
         })
     });
-    waited.flatten().unwrap_or_else(|| behind_eai!(SUSPEND_LOOK_UPS, list, count, limit))
+    waited.flatten().unwrap_or_else(|| behind!(SUSPEND_LOOK_UPS, list, count, limit; or absent()))
 }
 
 #[unsafe(no_mangle)]
@@ -152,11 +144,11 @@ pub(super) unsafe extern "C" fn getaddrinfo_a(
     event: *mut sigevent,
 ) -> c_int {
     count!(getaddrinfo_a);
-    let call = || behind_eai!(LOOK_UP, mode, list, count, event);
+    let call = || behind!(LOOK_UP, mode, list, count, event; or absent());
     if mode != GAI_WAIT {
         return call();
     }
     // SAFETY: libc's function may be called on any OS thread, and does not panic.
-    let waited = on_green(Group::Dns, |worker| unsafe { function_on_pool(worker, libc::EAI_SYSTEM, call) });
+    let waited = on_green(Group::Dns, |_| unsafe { function_apart(libc::EAI_SYSTEM, call) });
     waited.unwrap_or_else(call)
 }

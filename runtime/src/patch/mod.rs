@@ -57,12 +57,12 @@
 //! | | `sendfile` `splice` | to a blocking socket `sendfile` sends piece by piece |
 //! | | `close` `dup2` `dup3` `close_range` `closefrom` | wake who waits for what is closed, with `EBADF` |
 //! | [`Poll`](Group::Poll) | `poll` `ppoll` `select` `pselect` `epoll_wait` `epoll_pwait` `epoll_pwait2` | with signal masks; `EINTR` for signals that only the mask lets in |
-//! | | `aio_suspend` `lio_listio` | the one tried again and again, with pauses of up to 5 ms; the other, if it is to wait, on the offload pool |
+//! | | `aio_suspend` `lio_listio` | the one tried again and again, with pauses of up to 5 ms; the other, if it is to wait, on an OS thread of its own |
 //! | [`Pipe`](Group::Pipe) | `read` `readv` `write` `writev` `preadv2` `pwritev2` `splice` `tee` `vmsplice` of pipes, named pipes, eventfds, timers, terminals | terminals are read by the offload pool once there is something |
 //! | | `open` `openat` `creat` of named pipes | on an OS thread of its own. Asks first whether it is a named pipe, unless its flags let none wait |
 //! | | `tcdrain` | on the offload pool |
 //! | [`Process`](Group::Process) | `wait` `waitpid` `wait3` `wait4` `waitid` | one child's end by its pidfd; others have an OS thread that waits, and takes nothing |
-//! | | `system` `pclose` | by libc, on the offload pool |
+//! | | `system` `pclose` | by libc, on an OS thread of its own |
 //! | [`Signal`](Group::Signal) | `sigwait` `sigwaitinfo` `sigtimedwait` | wait for a descriptor of the signals |
 //! | [`Ipc`](Group::Ipc) | `msgrcv` `msgsnd` `semop` `semtimedop` | tried again and again, with pauses of up to 5 ms |
 //! | | `mq_receive` `mq_timedreceive` `mq_send` `mq_timedsend` | tried, then waited for: a queue of POSIX is a descriptor |
@@ -74,7 +74,8 @@
 //! | | `pthread_once` `call_once` | |
 //! | | `pthread_join` `pthread_timedjoin_np` `pthread_clockjoin_np` `thrd_join` | tried again and again, with pauses of up to 5 ms |
 //! | | `pthread_spin_lock` | spins for a moment, then as above |
-//! | [`Dns`](Group::Dns) | `getaddrinfo` `getnameinfo` `gethostbyname` `gethostbyname2` `gethostbyaddr` `gethostbyname_r` `gethostbyname2_r` `gethostbyaddr_r` `getaddrinfo_a` | by libc, on the offload pool |
+//! | [`Dns`](Group::Dns) | `getaddrinfo` `getnameinfo` `gethostbyname` `gethostbyname2` `gethostbyaddr` `gethostbyname_r` `gethostbyname2_r` `gethostbyaddr_r` | by libc, on the offload pool |
+//! | | `getaddrinfo_a`, if it is to wait | on an OS thread of its own |
 //! | | `gai_suspend` | tried again and again, with pauses of up to 5 ms |
 //! | [`FileLock`](Group::FileLock) | `flock`, `fcntl` with `F_SETLKW` and `F_OFD_SETLKW`, `lockf` | tried again and again, with pauses of up to 5 ms; no `EDEADLK` |
 //! | [`File`](Group::File), not in [`all`] | `read` `readv` `pread` `preadv` `preadv2` `write` `writev` `pwrite` `pwritev` `pwritev2` `fsync` `fdatasync` of files; `copy_file_range` `sync` `syncfs` `msync` | on the offload pool; what is in memory is read in place |
@@ -144,7 +145,7 @@
 //! - A reader-writer lock that is to prefer writers does not know of green threads that wait to write; and a green thread that
 //!   locks one once more that it has is a deadlock, not `EDEADLK`.
 //! - A pointer to a time, a mask, a set or a futex that leads nowhere is followed on green threads, where the kernel would say `EFAULT`.
-//! - A call of the offload pool that uses the caller's memory (files, terminals, commands, the older look-ups) is not ended by a kill or a
+//! - A call on another OS thread that uses the caller's memory (files, terminals, commands, the older look-ups) is not ended by a kill or a
 //!   deadline: they count when it is over.
 
 mod addresses;

@@ -1,6 +1,8 @@
 //! Calls on the offload pool with the caller's own memory.
 
 use crate::limits::with_shield;
+use crate::offload::run_apart;
+use crate::park::Cancelled;
 use crate::scheduler::Worker;
 use crate::sys::errno;
 use core::ptr;
@@ -46,6 +48,19 @@ impl<T> Slot<T> {
 /// What `call` refers to must be usable by another OS thread as long as this one waits. It must not panic.
 pub(super) unsafe fn on_pool<T: Send>(worker: &Worker, call: impl FnOnce() -> T) -> io::Result<T> {
     let pool = worker.remote().offload.clone();
+    // SAFETY: the caller's promise. The pool of a runtime is closed only when its green threads have ended, so it drops no job of theirs.
+    unsafe { lent(call, |job| pool.run(job)) }
+}
+
+/// Has `run` make `call` elsewhere.
+///
+/// # Safety
+///
+/// As [`on_pool`]; and `run` must have run what it is given, or have dropped it, when it returns.
+unsafe fn lent<T: Send>(
+    call: impl FnOnce() -> T,
+    run: impl FnOnce(Box<dyn FnOnce() + Send>) -> Result<io::Result<std::thread::Result<()>>, Cancelled>,
+) -> io::Result<T> {
     let mut answer = None;
     let slot = Slot(ptr::from_mut(&mut answer));
     let lent = Lent(call);
@@ -55,9 +70,9 @@ pub(super) unsafe fn on_pool<T: Send>(worker: &Worker, call: impl FnOnce() -> T)
         unsafe { slot.fill(value) };
     });
     // SAFETY: only the lifetime changes. The job is run or dropped before this function returns, as nothing ends the wait under a
-    // shield, and the pool of a runtime is closed only when its green threads have ended.
+    // shield, and the caller promises the rest.
     let job: Box<dyn FnOnce() + Send + 'static> = unsafe { core::mem::transmute(job) };
-    match with_shield(|| pool.run(job)) {
+    match with_shield(|| run(job)) {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => return Err(error),
         Err(_) => unreachable!("nothing ends a wait under a shield"),
@@ -87,29 +102,26 @@ pub(super) unsafe fn with_errno_on_pool<T: Send>(
     worker: &Worker,
     call: impl FnOnce() -> T,
 ) -> io::Result<(T, libc::c_int)> {
-    let call = || {
-        errno::set(0);
-        let value = call();
-        (value, errno::last())
-    };
     // SAFETY: the caller's promise.
-    unsafe { on_pool(worker, call) }
+    unsafe { on_pool(worker, || and_errno(call)) }
 }
 
-/// [`on_pool`] for a function of libc that says what has become of it by a number, and by `errno`; `failed` is what it says if there is no
-/// OS thread.
+fn and_errno<T>(call: impl FnOnce() -> T) -> (T, libc::c_int) {
+    errno::set(0);
+    let value = call();
+    (value, errno::last())
+}
+
+/// As [`on_pool`], on an OS thread of its own, since it may take for ever: a function of libc that says what has become of it by a
+/// number, and by `errno`; `failed` is what it says if there is no OS thread.
 ///
 /// # Safety
 ///
 /// As [`on_pool`].
-pub(super) unsafe fn function_on_pool(
-    worker: &Worker,
-    failed: libc::c_int,
-    call: impl FnOnce() -> libc::c_int,
-) -> libc::c_int {
+pub(super) unsafe fn function_apart(failed: libc::c_int, call: impl FnOnce() -> libc::c_int) -> libc::c_int {
     let before = errno::last();
-    // SAFETY: the caller's promise.
-    let (answer, code) = unsafe { with_errno_on_pool(worker, call) }
+    // SAFETY: the caller's promise. An OS thread of its own runs what it is given.
+    let (answer, code) = unsafe { lent(|| and_errno(call), |job| run_apart("osier-call", job)) }
         .unwrap_or_else(|error| (failed, error.raw_os_error().unwrap_or(libc::EAGAIN)));
     errno::set(if code == 0 { before } else { code });
     answer

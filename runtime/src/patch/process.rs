@@ -7,10 +7,10 @@
 //!
 //! Each is followed by a try with `WNOHANG`, for another may have been faster.
 //!
-//! `system` and `pclose`, which wait inside of libc, run on the offload pool.
+//! `system` and `pclose`, which wait inside of libc, run on OS threads of their own.
 
 use super::behind::{Behind, behind_errno};
-use super::pool::function_on_pool;
+use super::pool::function_apart;
 use super::report::count;
 use super::wait::{error, on_green, refuse, wait, with_errno};
 use super::{Group, original};
@@ -124,11 +124,11 @@ static PCLOSE: Behind<PClose> = unsafe { Behind::new(c"pclose", None) };
 pub(super) unsafe extern "C" fn system(command: *const c_char) -> c_int {
     count!(system);
     let call = || behind_errno!(SYSTEM, command);
-    let ended = on_green(Group::Process, |worker| {
+    let ended = on_green(Group::Process, |_| {
         // The child inherits what its maker blocks, which is to be what the caller does.
         let blocked = blocked_signals();
         // SAFETY: libc's function may be called on any OS thread, and does not panic.
-        unsafe { function_on_pool(worker, -1, || blocking_signals(blocked, call)) }
+        unsafe { function_apart(-1, || blocking_signals(blocked, call)) }
     });
     ended.unwrap_or_else(call)
 }
@@ -138,7 +138,7 @@ pub(super) unsafe extern "C" fn pclose(stream: *mut FILE) -> c_int {
     count!(pclose);
     let call = || behind_errno!(PCLOSE, stream);
     // SAFETY: libc's function may be called on any OS thread, and does not panic.
-    let ended = on_green(Group::Process, |worker| unsafe { function_on_pool(worker, -1, call) });
+    let ended = on_green(Group::Process, |_| unsafe { function_apart(-1, call) });
     ended.unwrap_or_else(call)
 }
 
