@@ -13,6 +13,20 @@ use crate::scheduler::{self, Place};
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+impl From<std::time::Instant> for Instant {
+    /// The instant that is as far from now by the clock that [`Instant::now`] asks as `instant` is by the machine's.
+    fn from(instant: std::time::Instant) -> Instant {
+        // In this order: what passes in between makes the result later, and a wait until then does not end early.
+        let machine = std::time::Instant::now();
+        let now = Instant::now();
+        let (ahead, behind) =
+            (instant.saturating_duration_since(machine), machine.saturating_duration_since(instant));
+        // What cannot be represented is for ever, or the beginning.
+        let later = now.checked_add(ahead).unwrap_or(Instant::from_nanos(u64::MAX));
+        later.checked_sub(behind).unwrap_or(Instant::from_nanos(0))
+    }
+}
+
 impl Instant {
     /// The time now: on a runtime's OS thread by that runtime's clock, elsewhere by the machine's monotonic clock.
     #[must_use]

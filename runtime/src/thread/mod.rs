@@ -12,6 +12,7 @@
 //! - [`LocalKey`] is std's, of OS threads; values of which each green thread has its own are those of [`local!`](crate::local!).
 //! - A stack that cannot be had is an error that `join` reports, not `spawn`: the stack is taken when the green thread first
 //!   runs.
+//! - [`sleep_until`] takes an instant of std's, or of [`time`](crate::time).
 //! - What still runs when [`run`](crate::run) ends is killed, unless [`Builder::wait_all`](crate::Builder::wait_all) was set.
 
 mod builder;
@@ -276,13 +277,23 @@ pub fn sleep(duration: Duration) {
     sleep_deadline(Instant::now().checked_add(duration));
 }
 
-/// Waits until `deadline`, and not less. One that has passed lets the others run.
+/// Waits until `deadline`, and not less. One that has passed lets the others run. An instant of std's is one of the same distance
+/// from now by the runtime's clock.
 ///
 /// # Cancellation
 ///
 /// As [`sleep`].
-pub fn sleep_until(deadline: Instant) {
-    sleep_deadline(Some(deadline));
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// osier::run(|| {
+///     let deadline = Instant::now() + Duration::from_millis(1);
+///     osier::thread::sleep_until(deadline);
+///     assert!(Instant::now() >= deadline);
+/// });
+/// ```
+pub fn sleep_until(deadline: impl Into<Instant>) {
+    sleep_deadline(Some(deadline.into()));
 }
 
 fn sleep_deadline(deadline: Option<Instant>) {
