@@ -125,3 +125,20 @@ fn who_computes_or_starves_nobody_is_left_alone() {
     });
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
+
+#[test]
+fn an_os_thread_that_ends_takes_its_timer_with_it() {
+    let output = in_child("an_os_thread_that_ends_takes_its_timer_with_it", || {
+        let timers = || {
+            let timers = std::fs::read_to_string("/proc/self/timers").unwrap();
+            timers.lines().filter(|line| line.starts_with("ID:")).count()
+        };
+        osier::patch::all();
+        let runtime = osier::Builder::new().workers(3).build().unwrap();
+        for _ in 0..20 {
+            runtime.run(|| osier::spawn(|| ()).join().unwrap());
+        }
+        assert_eq!(timers(), 1, "that of this OS thread");
+    });
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}

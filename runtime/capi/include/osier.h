@@ -331,7 +331,7 @@ typedef enum osier_patch_group {
     OSIER_PATCH_NET = 1,       /* recv, send, accept, connect.., on sockets read and write too */
     OSIER_PATCH_POLL = 2,      /* poll, select, epoll_wait.. */
     OSIER_PATCH_PIPE = 3,      /* read and write of pipes, eventfds, terminals */
-    OSIER_PATCH_FUTEX = 4,     /* locks of pthreads, semaphores, pthread_join */
+    OSIER_PATCH_FUTEX = 4,     /* locks of pthreads, semaphores, pthread_join; catches SIGURG unless you do */
     OSIER_PATCH_PROCESS = 5,   /* waitpid.. */
     OSIER_PATCH_DNS = 6,       /* getaddrinfo.., on the offload pool */
     OSIER_PATCH_FILE_LOCK = 7, /* flock, lockf.. */

@@ -1,4 +1,4 @@
-//! What is said when a `std::thread::park` cannot end well; it ends the process.
+//! What is said when a `std::thread::park` cannot end well; who says it ends the process.
 
 use super::{SECOND, half_limit};
 use crate::inside;
@@ -30,7 +30,7 @@ pub(super) fn first(worker: &Worker, second: &str) -> ! {
     ))
 }
 
-/// Reports this one, which no other OS thread will wake, if it waits in a channel that needs one for it.
+/// Reports this one, which no other OS thread will wake, if it waits in a channel that needs one for it; else returns.
 #[cold]
 pub(super) fn in_vain(worker: &Worker) {
     let stack = describe(&worker.current_task());
@@ -46,7 +46,7 @@ pub(super) fn in_vain(worker: &Worker) {
 }
 
 /// What the names of functions have in them that wait in channels which wake nobody of the sender's own OS thread: std's, and those
-/// that std has them from.
+/// that std has them from. [`super::super::flood`] knows the same ones as compilers write them.
 const CHANNELS: [&str; 3] = ["std::sync::mpmc", "std::sync::mpsc", "crossbeam_channel"];
 
 const INSTEAD: &str = "Use `osier::thread::park`, `osier::sync::mpsc` and `osier::thread::scope` instead of std's, or an OS \
