@@ -2,6 +2,9 @@
 //! runs in a process of its own.
 #![expect(unsafe_code, reason = "limits the address space of a process of its own")]
 
+mod common;
+
+use common::descriptors;
 use osier::sync::Semaphore;
 use osier::time::{Duration, timeout};
 use std::process::Command;
@@ -52,10 +55,6 @@ fn main() {
 
 fn os_threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// The number after `name` in /proc/self/status.

@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::{LONG, Log, MILLI, OnDrop, PATIENCE};
+use common::{LONG, Log, MILLI, OnDrop, PATIENCE, descriptors};
 use osier::multiprocess::{Builder, Map, Process, Queue, Semaphore, duplex, fork, one_way};
 use osier::os::unix::net::UnixStream;
 use osier::os::unix::process::ExitStatusExt;
@@ -71,10 +71,6 @@ fn main() {
         }
     }
     assert!(failed.is_empty(), "failed: {failed:?}");
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Children of this process, ended ones included.

@@ -2,6 +2,9 @@
 //! threads and descriptors are the process's.
 #![expect(unsafe_code, reason = "makes the backlog of a listener small")]
 
+mod common;
+
+use common::descriptors;
 use osier::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use osier::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixListener, UnixStream};
 use osier::time::Duration;
@@ -11,12 +14,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::rc::Rc;
 
-fn count(path: &str) -> usize {
-    std::fs::read_dir(path).unwrap().count()
-}
-
 fn os_threads() -> usize {
-    count("/proc/self/task")
+    std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
 /// Runs `call`, which waits until `end` was called by a neighbour, and returns what it came to.
@@ -326,12 +325,12 @@ fn names() {
 
 #[test]
 fn every_waiting_call_lets_the_neighbours_go_on() {
-    let descriptors = count("/proc/self/fd");
+    let before = descriptors();
     osier::run(tcp);
     osier::run(udp);
     osier::run(unix_streams);
     osier::run(unix_datagrams);
     osier::run(nothing_stays_watched);
-    assert_eq!(count("/proc/self/fd"), descriptors, "descriptors were left behind");
+    assert_eq!(descriptors(), before, "descriptors were left behind");
     osier::run(names);
 }

@@ -2,6 +2,9 @@
 //! the clients run in a second process, which has descriptors of its own.
 #![expect(unsafe_code, reason = "sets a resource limit")]
 
+mod common;
+
+use common::descriptors;
 use osier::net::{TcpListener, TcpStream};
 use osier::sync::Semaphore;
 use std::io::{Read, Write};
@@ -64,7 +67,6 @@ fn ten_thousand_connections_talk_at_once_on_one_os_thread() {
         return osier::run(|| clients(port.parse().unwrap(), connections));
     }
     let os_threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
-    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = (os_threads(), descriptors());
     let status = osier::run(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,6 +2,9 @@
 //! kernel such a one.
 #![expect(unsafe_code, reason = "installs a filter of system calls")]
 
+mod common;
+
+use common::descriptors;
 use osier::process::{Child, Command, Stdio};
 use osier::time::{Duration, Elapsed, timeout};
 use std::cell::Cell;
@@ -36,10 +39,9 @@ fn obedient(code: i32) -> Child {
     Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap()
 }
 
-/// Names of what must be as before: descriptors and OS threads.
-fn resources() -> (usize, usize) {
-    let count = |path| std::fs::read_dir(path).unwrap().count();
-    (count("/proc/self/fd"), count("/proc/self/task"))
+/// What must be as before: descriptors and OS threads.
+fn resources() -> (Vec<String>, usize) {
+    (descriptors(), std::fs::read_dir("/proc/self/task").unwrap().count())
 }
 
 #[test]

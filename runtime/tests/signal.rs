@@ -1,6 +1,9 @@
 //! Signals are events that a green thread waits for. One test, since signals are the process's.
 #![expect(unsafe_code, reason = "sends signals to itself")]
 
+mod common;
+
+use common::descriptors;
 use osier::signal::{Signal, Signals};
 use osier::time::Duration;
 use std::cell::Cell;
@@ -9,10 +12,6 @@ use std::rc::Rc;
 fn raise(signal: Signal) {
     // SAFETY: no pointers; the signal is one that is being listened for.
     assert_eq!(unsafe { libc::kill(libc::getpid(), signal.as_raw()) }, 0);
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// The disposition that the kernel has for a signal.

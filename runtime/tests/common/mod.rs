@@ -16,15 +16,26 @@ pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 pub const MILLI: std::time::Duration = std::time::Duration::from_millis(1);
 
+/// The open descriptors, by number and what each leads to.
+///
+/// Not those that somebody opens and closes in passing, to read something in /proc or /sys: this function does, and the
+/// C library, which looks there how much memory it may keep when a thread of the process ends.
+pub fn descriptors() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap();
+    let descriptors = entries.filter_map(|entry| {
+        let path = entry.unwrap().path();
+        // One that cannot be read was closed meanwhile.
+        let leads_to = std::fs::read_link(&path).ok()?;
+        let in_passing = leads_to.starts_with("/proc") || leads_to.starts_with("/sys");
+        (!in_passing).then(|| format!("{} {}", path.file_name().unwrap().display(), leads_to.display()))
+    });
+    descriptors.collect()
+}
+
 /// What of the process must be as it was: descriptors, stacks in use, stacks leaked.
 pub fn resources() -> (Vec<String>, usize, usize) {
     let stacks = osier::stacks();
-    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| {
-        let path = entry.unwrap().path();
-        let leads_to = std::fs::read_link(&path).unwrap_or_default();
-        format!("{} {}", path.file_name().unwrap().display(), leads_to.display())
-    });
-    (descriptors.collect(), stacks.in_use, stacks.leaked)
+    (descriptors(), stacks.in_use, stacks.leaked)
 }
 
 /// Has as many stacks parked in the middle of an unwinding as any test has at once: the stacks that hold their panic
