@@ -8,10 +8,12 @@
 //! read-modify-write. [`overflow`] reports a stack that is used up.
 //!
 //! ```text
-//!  Stack --drop--> cache (this OS thread) --64--> depot: warm --above the bound, or trim--> depot: cold
+//!  Stack --drop--> cache (this OS thread) --64--> depot: warm --above a bound, or trim--> depot: cold
 //!    ^---acquire------|  <------32----------------|              pages given back, guard stays
 //!                     |  <------1-----------------|------------------|
 //!                     |  <------1----------------- arena: never used yet, guarded when taken
+//!
+//! Above a first bound the warm ones keep only their top, all that a shallow body touches.
 //! ```
 //!
 //! # Invariants

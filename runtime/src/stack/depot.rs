@@ -5,7 +5,7 @@
 use super::arena::{Uncut, Way};
 use super::{Class, GUARD, Slot};
 use crate::primitive::{Mutex, MutexGuard};
-use crate::sys::memory;
+use crate::sys::memory::{self, PAGE};
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::io;
 
@@ -14,6 +14,13 @@ const WARM_BYTES: usize = 256 * 1024 * 1024;
 
 /// How many idle stacks keep their pages in each depot, at least and at most.
 const WARM_COUNT: core::ops::RangeInclusive<usize> = 16..=4096;
+
+/// Pages at the top that an idle stack keeps when it is one too many for these. Few stacks have touched more, and to touch them
+/// anew costs several times as much as to give back what lies below.
+const TOP: usize = 2 * PAGE;
+
+/// Bytes of idle stacks that keep their top in each depot, besides those that keep all.
+const TOPS_BYTES: usize = 128 * 1024 * 1024;
 
 /// Bytes of the first arena of a class, unless a single stack is larger; and of the largest, likewise.
 const FIRST_ARENA: usize = 4 * 1024 * 1024;
@@ -46,6 +53,8 @@ pub(super) struct Depot {
     way: Way,
     /// Idle stacks that keep their pages, the last one used at the end.
     warm: Vec<Slot>,
+    /// How many of these keep their top only: the ones that have been idle longest, at the beginning.
+    tops: usize,
     /// Idle stacks whose pages were given back. Both lists have room for all stacks of the depot, so that making a stack idle never allocates.
     cold: Vec<Slot>,
     /// Parts of arenas that are not cut into stacks.
@@ -77,13 +86,27 @@ pub(super) fn totals() -> (usize, usize) {
 }
 
 impl Depot {
+    /// How many idle stacks keep their top only, at most.
+    pub(super) const MOST_TOPS: usize = TOPS_BYTES / TOP;
+
     pub(super) const fn new(class: Class, way: Way) -> Depot {
-        Depot { class, way, warm: Vec::new(), cold: Vec::new(), uncut: Vec::new(), cut: 0, mapped: 0 }
+        Depot {
+            class,
+            way,
+            warm: Vec::new(),
+            tops: 0,
+            cold: Vec::new(),
+            uncut: Vec::new(),
+            cut: 0,
+            mapped: 0,
+        }
     }
 
     /// The idle stack that was used last among those that have pages.
     pub(super) fn take_warm(&mut self) -> Option<Slot> {
-        self.warm.pop()
+        let slot = self.warm.pop();
+        self.tops = self.tops.min(self.warm.len());
+        slot
     }
 
     /// A stack without pages, from a new arena if need be.
@@ -125,9 +148,12 @@ impl Depot {
     pub(super) fn put(&mut self, slot: Slot) {
         self.warm.push(slot);
         let bound = self.warm_bound();
-        if self.warm.len() > bound {
+        if self.warm.len() - self.tops > bound {
+            self.keep_tops(bound.div_ceil(2));
+        }
+        if self.tops > Depot::MOST_TOPS {
             // Half of them at once: neighbours go back with one call.
-            self.give_back(bound.div_ceil(2));
+            self.give_back(Depot::MOST_TOPS / 2);
         }
     }
 
@@ -139,9 +165,26 @@ impl Depot {
         }
     }
 
-    /// How many idle stacks keep their pages.
+    /// How many idle stacks keep their pages, or at least their top.
     pub(super) fn warm(&self) -> usize {
         self.warm.len()
+    }
+
+    /// How many of these keep their top only.
+    #[cfg(test)]
+    pub(super) fn tops(&self) -> usize {
+        self.tops
+    }
+
+    /// Leaves the next `count` stacks, of those that have been idle longest, their top.
+    fn keep_tops(&mut self, count: usize) {
+        let class = self.class;
+        for slot in &self.warm[self.tops..][..count] {
+            let start = slot.limit(class) + GUARD;
+            // SAFETY: the stack is idle and ours, and what is discarded lies in it, below what its link is in.
+            unsafe { memory::discard(start, slot.end() - TOP - start) };
+        }
+        self.tops += count;
     }
 
     pub(super) fn warm_bound(&self) -> usize {
@@ -163,6 +206,7 @@ impl Depot {
         }
         // In reverse, so that the lowest address is taken first: neighbours share page tables.
         self.cold.extend(self.warm.drain(..count).rev());
+        self.tops = self.tops.saturating_sub(count);
     }
 
     /// Makes long runs of cold stacks uncut again.

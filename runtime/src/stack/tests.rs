@@ -339,8 +339,9 @@ fn idle_pages_are_bounded_and_given_back() {
         let per_stack = touched(&slots) / slots.len();
         assert!((3..=4).contains(&per_stack), "{per_stack}");
         slots.iter().for_each(|slot| depot.put(*slot));
-        assert!(depot.warm() <= bound);
-        assert!(touched(&slots) <= bound * 4);
+        assert_eq!(depot.warm(), slots.len());
+        assert!(depot.warm() - depot.tops() <= bound);
+        assert!(touched(&slots) <= bound * 4 + depot.tops() * 2);
         depot.trim();
         assert_eq!(depot.warm(), 0);
         assert_eq!(touched(&slots), 0);
@@ -353,6 +354,36 @@ fn idle_pages_are_bounded_and_given_back() {
         let again: Vec<Slot> = slots.iter().map(|_| depot.take_cold().unwrap()).collect();
         assert!(places(&again) == places(&slots));
     }
+}
+
+/// Those that keep their top only are bounded as well, and the count of them is right whoever goes.
+#[test]
+fn idle_tops_are_bounded() {
+    let class = Class { log2: Class::MIN_LOG2 };
+    // Guards that are mappings are too few for this.
+    let mut depot = Depot::new(class, Way::Mark);
+    let count = Depot::MOST_TOPS + 2 * depot.warm_bound();
+    let slots: Vec<Slot> = (0..count).map_while(|_| depot.take_cold().ok()).collect();
+    for slot in &slots {
+        // SAFETY: the top word of the stack, which is ours.
+        unsafe { ((slot.base.get() - 8) as *mut u64).write_volatile(1) };
+        depot.put(*slot);
+        assert!(depot.tops() <= Depot::MOST_TOPS);
+        assert!(depot.warm() - depot.tops() <= depot.warm_bound());
+    }
+    if slots.len() == count {
+        assert!(depot.warm() < count, "some were given back");
+    }
+    let tops = depot.tops();
+    assert!(tops > 0);
+    let warm: Vec<Slot> = (0..depot.warm()).map(|_| depot.take_warm().unwrap()).collect();
+    assert_eq!((depot.warm(), depot.tops()), (0, 0));
+    let touched = |slot: &Slot| touched_pages(slot.limit(class) + GUARD, class.spacing() - GUARD);
+    assert!(warm.iter().all(|slot| touched(slot) == 1));
+    warm.iter().rev().for_each(|slot| depot.put(*slot));
+    depot.trim();
+    assert_eq!((depot.warm(), depot.tops()), (0, 0));
+    assert!(slots.iter().all(|slot| touched(slot) == 0));
 }
 
 #[test]
@@ -462,7 +493,7 @@ fn a_hundred_thousand_parked_fibers() {
         drop(fiber.into_stack());
     }
     assert_eq!((stats().in_use, stats().pooled), (0, COUNT));
-    assert!(touched() <= 2 * (1024 + 64), "{} touched pages are kept", touched());
+    assert!(touched() <= 2 * (1024 + 64 + Depot::MOST_TOPS), "{} touched pages are kept", touched());
     trim();
     assert!(touched() <= 2 * kept(Class { log2: DEFAULT_SIZE.ilog2() }) as usize);
     // Nearly all of them have lost their guards and become address space again; the few that have not are still guarded.
