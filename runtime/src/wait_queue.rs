@@ -16,21 +16,29 @@ use slab::Slab;
 /// Waiters of type `W` in the order of their arrival.
 #[derive(Debug)]
 pub(crate) struct WaitQueue<W> {
+    /// The waiter that came first, and its arrival, if nobody waited when it came: one waiter, as most objects have at most, needs
+    /// no node.
+    head: Option<(W, u64)>,
+    /// All others.
     nodes: Slab<Node<W>>,
-    /// The key of the waiter that came first; `NONE` when there is none.
+    /// The key of the one of them that came first; `NONE` when there is none.
     first: usize,
-    /// The key of the waiter that came last; `NONE` when there is none.
+    /// The key of the one of them that came last; `NONE` when there is none.
     last: usize,
-    /// Counts arrivals: tells a waiter from a later one that stands in the same node.
+    /// Counts arrivals: tells a waiter from a later one that stands in the same place.
     arrivals: u64,
 }
 
 /// No node.
 const NONE: usize = usize::MAX;
 
+/// The place that is no node.
+const HEAD: usize = usize::MAX - 1;
+
 /// A place in a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
+    /// `HEAD`, or the key of a node.
     key: usize,
     arrival: u64,
 }
@@ -39,7 +47,7 @@ pub(crate) struct Ticket {
 struct Node<W> {
     waiter: W,
     arrival: u64,
-    /// The waiter before this one; `NONE` for the first.
+    /// The waiter before this one; `NONE` for the first node.
     previous: usize,
     /// The waiter after this one; `NONE` for the last.
     next: usize,
@@ -47,41 +55,66 @@ struct Node<W> {
 
 impl<W> WaitQueue<W> {
     pub(crate) const fn new() -> WaitQueue<W> {
-        WaitQueue { nodes: Slab::new(), first: NONE, last: NONE, arrivals: 0 }
+        WaitQueue { head: None, nodes: Slab::new(), first: NONE, last: NONE, arrivals: 0 }
     }
 
     /// Adds a waiter behind all others.
+    #[inline]
     pub(crate) fn push(&mut self, waiter: W) -> Ticket {
         self.arrivals += 1;
         let arrival = self.arrivals;
+        let key = if self.is_empty() {
+            self.head = Some((waiter, arrival));
+            HEAD
+        } else {
+            self.push_node(waiter, arrival)
+        };
+        Ticket { key, arrival }
+    }
+
+    fn push_node(&mut self, waiter: W, arrival: u64) -> usize {
         let key = self.nodes.insert(Node { waiter, arrival, previous: self.last, next: NONE });
         match self.nodes.get_mut(self.last) {
             Some(last) => last.next = key,
             None => self.first = key,
         }
         self.last = key;
-        Ticket { key, arrival }
+        key
     }
 
     /// Takes out the waiter that came first: chooses it.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<W> {
-        (self.first != NONE).then(|| self.unlink(self.first))
+        match self.head.take() {
+            Some((waiter, _)) => Some(waiter),
+            None => (self.first != NONE).then(|| self.unlink(self.first)),
+        }
     }
 
     /// The waiter that came first.
     pub(crate) fn first(&self) -> Option<&W> {
-        self.nodes.get(self.first).map(|node| &node.waiter)
+        match &self.head {
+            Some((waiter, _)) => Some(waiter),
+            None => self.nodes.get(self.first).map(|node| &node.waiter),
+        }
     }
 
     /// The waiter that came first, to be changed.
     pub(crate) fn first_mut(&mut self) -> Option<&mut W> {
-        self.nodes.get_mut(self.first).map(|node| &mut node.waiter)
+        match &mut self.head {
+            Some((waiter, _)) => Some(waiter),
+            None => self.nodes.get_mut(self.first).map(|node| &mut node.waiter),
+        }
     }
 
     /// A waiter, if it still stands here; if not it was popped.
     pub(crate) fn standing(&mut self, ticket: Ticket) -> Option<&mut W> {
-        let node = self.nodes.get_mut(ticket.key).filter(|node| node.arrival == ticket.arrival);
-        node.map(|node| &mut node.waiter)
+        let (waiter, arrival) = if ticket.key == HEAD {
+            self.head.as_mut().map(|(waiter, arrival)| (waiter, *arrival))
+        } else {
+            self.nodes.get_mut(ticket.key).map(|node| (&mut node.waiter, node.arrival))
+        }?;
+        (arrival == ticket.arrival).then_some(waiter)
     }
 
     /// Chooses all who stand here now.
@@ -90,35 +123,47 @@ impl<W> WaitQueue<W> {
     }
 
     /// Whether a waiter still stands here; if not it was popped.
+    #[inline]
     pub(crate) fn contains(&self, ticket: Ticket) -> bool {
-        self.nodes.get(ticket.key).is_some_and(|node| node.arrival == ticket.arrival)
+        let arrival = if ticket.key == HEAD {
+            self.head.as_ref().map(|(_, arrival)| *arrival)
+        } else {
+            self.nodes.get(ticket.key).map(|node| node.arrival)
+        };
+        arrival == Some(ticket.arrival)
     }
 
     /// Takes a waiter out. False if it was popped before.
+    #[inline]
     pub(crate) fn remove(&mut self, ticket: Ticket) -> bool {
-        let stands = self.contains(ticket);
-        if stands {
-            self.unlink(ticket.key);
-        }
-        stands
+        self.withdraw(ticket).is_some()
     }
 
     /// [`WaitQueue::remove`], for a waiter that wants back what it has brought; `None` if it was popped before.
+    #[inline]
     pub(crate) fn withdraw(&mut self, ticket: Ticket) -> Option<W> {
-        self.contains(ticket).then(|| self.unlink(ticket.key))
+        if !self.contains(ticket) {
+            return None;
+        }
+        match ticket.key {
+            HEAD => self.head.take().map(|(waiter, _)| waiter),
+            key => Some(self.unlink(key)),
+        }
     }
 
     /// All that stand here, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &W> {
-        self.nodes.iter().map(|(_, node)| &node.waiter)
+        let head = self.head.iter().map(|(waiter, _)| waiter);
+        head.chain(self.nodes.iter().map(|(_, node)| &node.waiter))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+        usize::from(self.head.is_some()) + self.nodes.len()
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.first == NONE
+        self.head.is_none() && self.first == NONE
     }
 
     fn unlink(&mut self, key: usize) -> W {
@@ -152,14 +197,48 @@ mod tests {
     }
 
     #[test]
+    fn random_pushes_and_leaves_are_as_in_a_plain_list() {
+        let mut random = 1_u64;
+        let mut random = |below: usize| {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (random >> 33) as usize % below
+        };
+        let (mut queue, mut model, mut gone) = (WaitQueue::new(), Vec::new(), Vec::new());
+        for number in 0..10_000 {
+            // Mostly short, so that it is often empty.
+            match random(5) {
+                0 | 1 if model.len() < 4 => model.push((number, queue.push(number))),
+                2 if !model.is_empty() => {
+                    let (number, ticket) = model.remove(random(model.len()));
+                    assert_eq!(queue.standing(ticket), Some(&mut { number }));
+                    assert_eq!(queue.withdraw(ticket), Some(number));
+                    gone.push(ticket);
+                }
+                3 if !gone.is_empty() => assert!(!queue.remove(gone[random(gone.len())])),
+                _ => {
+                    let first = (!model.is_empty()).then(|| model.remove(0));
+                    assert_eq!(queue.pop(), first.map(|(number, _)| number));
+                    gone.extend(first.map(|(_, ticket)| ticket));
+                }
+            }
+            assert_eq!(queue.first(), model.first().map(|(number, _)| number));
+            assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
+            assert!(model.iter().all(|(_, ticket)| queue.contains(*ticket)));
+            let mut all: Vec<_> = queue.iter().copied().collect();
+            all.sort();
+            assert_eq!(all, model.iter().map(|(number, _)| *number).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn a_chosen_waiter_does_not_find_itself_nor_remove_its_successor() {
         let mut queue = WaitQueue::new();
         let first = queue.push("first");
         assert_eq!(queue.pop(), Some("first"));
-        queue.push("second in the same node");
+        queue.push("second in the same place");
         assert!(!queue.remove(first));
         assert_eq!(queue.withdraw(first), None);
         assert_eq!(queue.standing(first), None);
-        assert_eq!(queue.pop(), Some("second in the same node"));
+        assert_eq!(queue.pop(), Some("second in the same place"));
     }
 }
