@@ -10,14 +10,17 @@
 mod workload;
 
 use std::time::Duration;
-use workload::{Contestant, Question, compute, echo, spawn, switch, timer, yields};
+use workload::{Contestant, Question, channels, compute, echo, locks, spawn, switch, timer, yields};
 
-const QUESTIONS: [Question; 10] = [
+const QUESTIONS: [Question; 13] = [
     switch::QUESTION,
     yields::TWO,
     yields::THOUSAND,
     spawn::ONE,
     spawn::MANY,
+    channels::ROUND_TRIP,
+    channels::STREAM,
+    locks::QUESTION,
     timer::CANCELLED,
     timer::FIRED,
     echo::QUESTION,

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+pub mod channels;
 pub mod compute;
 pub mod echo;
+pub mod locks;
 pub mod spawn;
 pub mod switch;
 pub mod timer;
