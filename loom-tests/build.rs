@@ -27,6 +27,7 @@ fn main() {
         writeln!(
             modules,
             "/// A mutant.\npub mod {name} {{\n\
+             #[allow(unused_imports, reason = \"what the model takes besides the source that has the mistake\")]\nuse crate::shipped::*;\n\
              #[path = {copy:?}]\n#[allow(unused, unreachable_pub, clippy::all, reason = \"a model uses what it checks, and mistakes are mistakes\")]\nmod {module};\n\
              #[path = {model:?}]\npub mod model;\n}}"
         )

@@ -132,6 +132,12 @@ atomic! {
 }
 
 atomic! {
+    AtomicU64, u64,
+    load(order: Ordering) -> u64;
+    store(value: u64, order: Ordering) -> ();
+}
+
+atomic! {
     AtomicUsize, usize,
     load(order: Ordering) -> usize;
     store(value: usize, order: Ordering) -> ();

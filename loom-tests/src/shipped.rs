@@ -2,31 +2,39 @@
 #![allow(dead_code, unreachable_pub, reason = "a model uses what it checks")]
 
 #[path = "../../runtime/src/sync/barrier_core.rs"]
-mod barrier_core;
+pub(crate) mod barrier_core;
 #[path = "../../runtime/src/sync/channel.rs"]
-mod channel;
+pub(crate) mod channel;
 #[path = "../../runtime/src/sync/condvar_core.rs"]
-mod condvar_core;
+pub(crate) mod condvar_core;
 #[path = "../../runtime/src/sync/event.rs"]
-mod event;
+pub(crate) mod event;
 #[path = "../../runtime/src/inbox.rs"]
-mod inbox;
+pub(crate) mod inbox;
+#[path = "../../runtime/src/kill_mark.rs"]
+pub(crate) mod kill_mark;
 #[path = "../../runtime/src/sync/once_core.rs"]
-mod once_core;
+pub(crate) mod once_core;
+#[path = "../../runtime/src/scheduler/orders.rs"]
+pub(crate) mod orders;
 #[path = "../../runtime/src/scheduler/owner.rs"]
-mod owner;
+pub(crate) mod owner;
 #[path = "../../runtime/src/permit.rs"]
-mod permit;
+pub(crate) mod permit;
 #[path = "../../runtime/src/offload/pool.rs"]
-mod pool;
+pub(crate) mod pool;
 #[path = "../../runtime/src/sync/rwlock_core.rs"]
-mod rwlock_core;
+pub(crate) mod rwlock_core;
 #[path = "../../runtime/src/sync/semaphore.rs"]
-mod semaphore;
+pub(crate) mod semaphore;
+#[path = "../../runtime/src/scheduler/stillness.rs"]
+pub(crate) mod stillness;
+#[path = "../../runtime/src/scheduler/tally.rs"]
+pub(crate) mod tally;
 #[path = "../../runtime/src/scheduler/theft.rs"]
-mod theft;
+pub(crate) mod theft;
 #[path = "../../runtime/src/sync/wait_group.rs"]
-mod wait_group;
+pub(crate) mod wait_group;
 use crate::completion;
 use crate::sync::mutex_core;
 
@@ -44,6 +52,8 @@ pub mod channel_rendezvous;
 pub mod condvar;
 #[path = "models/condvar_timeout.rs"]
 pub mod condvar_timeout;
+#[path = "models/entry_end.rs"]
+pub mod entry_end;
 #[path = "models/event_set.rs"]
 pub mod event_set;
 #[path = "models/inbox_close.rs"]
@@ -56,6 +66,8 @@ pub mod inbox_repeat;
 pub mod inbox_sleep;
 #[path = "models/join.rs"]
 pub mod join;
+#[path = "models/kill_done.rs"]
+pub mod kill_done;
 #[path = "models/mutex.rs"]
 pub mod mutex;
 #[path = "models/mutex_kill.rs"]
@@ -72,6 +84,8 @@ pub mod offload_timeout;
 pub mod once;
 #[path = "models/oneshot.rs"]
 pub mod oneshot;
+#[path = "models/orders_sleep.rs"]
+pub mod orders_sleep;
 #[path = "models/owner_mark.rs"]
 pub mod owner_mark;
 #[path = "models/park.rs"]
@@ -80,12 +94,26 @@ pub mod park;
 pub mod rwlock;
 #[path = "models/rwlock_timeout.rs"]
 pub mod rwlock_timeout;
+#[path = "models/seal.rs"]
+pub mod seal;
 #[path = "models/semaphore_kill.rs"]
 pub mod semaphore_kill;
 #[path = "models/semaphore_timeout.rs"]
 pub mod semaphore_timeout;
 #[path = "models/spawn_at_the_end.rs"]
 pub mod spawn_at_the_end;
+#[path = "models/stillness_injected.rs"]
+pub mod stillness_injected;
+#[path = "models/stillness_outside.rs"]
+pub mod stillness_outside;
+#[path = "models/stillness_push.rs"]
+pub mod stillness_push;
+#[path = "models/stillness_theft.rs"]
+pub mod stillness_theft;
+#[path = "models/tally_live.rs"]
+pub mod tally_live;
+#[path = "models/theft_away.rs"]
+pub mod theft_away;
 #[path = "models/theft_idle.rs"]
 pub mod theft_idle;
 #[path = "models/theft_once.rs"]

@@ -88,7 +88,7 @@
 //! |---|---|
 //! | 5 | `signal`, `patch` |
 //! | 4 | `thread`, `local`, `sync`, `net`, `os`, `time`, `process`, `fs`, `io`, `multiprocess` |
-//! | 3 | `park`, `wait_queue`, `permit`, `completion`, `task`, `locals`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
+//! | 3 | `park`, `wait_queue`, `permit`, `kill_mark`, `completion`, `task`, `locals`, `timer`, `reactor`, `readiness`, `offload`, `inbox`, `os_thread`, `scheduler`, `unwinding` |
 //! | 2 | `stack`, `fiber`, `running`, `limits`, `entry`, `panic_count`; on these alone: `greenlet`, `generator` |
 //! | 1 | `sys`, `clock`, `primitive`, `inside` |
 //!
@@ -119,6 +119,7 @@ pub mod greenlet;
 #[allow(unsafe_code, reason = "an intrusive list of shared items")]
 mod inbox;
 mod inside;
+mod kill_mark;
 #[allow(unsafe_code, reason = "frames on the stack, linked by pointer")]
 mod limits;
 mod locals;

@@ -102,12 +102,13 @@
 //! ## How Osier is checked
 //!
 //! The crate `loom-tests` of the repository does all this to Osier's sources: the inbox through which other OS threads reach a worker,
-//! joins, `park`, the offload pool, and all of `sync`. Each model has mutants, which must fail in the assertion that is about them. Its
+//! how workers take each other's closures, fall asleep and find out that none can go on, the end of an entry, joins, kills, `park`, the
+//! offload pool, and all of `sync`. Each model has mutants, which must fail in the assertion that is about them. Its
 //! threads wait in a `park` in which a kill and a deadline are actions of some other thread of the model, so that a permit, a message or a
 //! lock that races with either is followed into every order. It is a template for models of yours: to run it, `cargo test -p osier-loom-tests`.
 //!
 //! Within a worker there is nothing for loom to do: its run queue and its timers are used by one OS thread. A timer is inserted, cancelled
-//! and fired there, so that no cancel races with a fire; what races is what comes through the inbox.
+//! and fired there, so that no cancel races with a fire; what races is what comes through the inbox, as the word of a kill does.
 //!
 //! ## Limits
 //!

@@ -1,11 +1,11 @@
 //! The atomics, cells and locks of the files that cross OS threads.
 //!
-//! Those files (the inbox, the offers, the park core, the wait queue, completions) import from here and from nowhere else, so
+//! Those files (the inbox, the offers, stillness, the park core, the wait queue, completions and more) import from here and from nowhere else, so
 //! that the crate `osier-loom-tests` can compile the very same files against loom's types. Here it is core and the runtime's
 //! own locks, which block the OS thread also where std's are patched.
 
 pub(crate) use crate::sys::lock::{Condvar, Mutex, MutexGuard};
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::Arc;
 
 use crate::clock::Instant;

@@ -20,6 +20,7 @@
 use crate::completion::Completion;
 use crate::fiber::Suspender;
 use crate::inbox::{Link, Linked};
+use crate::kill_mark::KillMark;
 use crate::locals::Locals;
 use crate::park::Reason;
 use crate::permit::Permit;
@@ -30,7 +31,7 @@ use crate::unwinding::Count;
 use core::cell::Cell;
 use core::fmt;
 use core::num::NonZeroU64;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::borrow::Cow;
 use std::io;
@@ -107,8 +108,7 @@ pub(crate) struct Task {
     link: Link<Task>,
     /// What it is to run, while it is unborn.
     unborn: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-    /// Set once and for ever by `kill`.
-    killed: AtomicBool,
+    killed: KillMark,
     /// The token of `thread::park`.
     pub(crate) permit: Permit,
     /// Why it never ran: no stack could be had.
@@ -210,7 +210,7 @@ impl Task {
             owner,
             counted,
             link: Link::new(),
-            killed: AtomicBool::new(false),
+            killed: KillMark::new(),
             permit: Permit::new(),
             failure: OnceLock::new(),
             completion: Completion::new(),
@@ -276,13 +276,11 @@ impl Task {
 
     /// Marks it as killed. True the first time: then its owner is to be told, if it has one.
     pub(crate) fn mark_killed(&self) -> bool {
-        // Release: the killer's earlier writes are seen by the destructors that run.
-        !self.killed.swap(true, Ordering::AcqRel)
+        self.killed.set()
     }
 
     pub(crate) fn is_killed(&self) -> bool {
-        // Acquire: pairs with `mark_killed`.
-        self.killed.load(Ordering::Acquire)
+        self.killed.is_set()
     }
 
     /// Notes why it will never run.

@@ -1,15 +1,6 @@
 //! What the workers of a runtime share: who they are, what anybody may take, and whether any of them can go on.
 //!
-//! # Stillness
-//!
-//! Nobody can run when all workers sleep and nothing is on its way to any of them. A worker that has announced its sleep
-//! stands in its inbox as asleep until something is pushed there or it gets up, and whoever pushes was awake itself. So if
-//! each of them was found asleep, found asleep again, and none has run anything in between, then there was an instant
-//! between the two looks at which all slept, with nothing on its way among them. The closures that may be taken need no look: a worker does
-//! not sleep while there are any of its own, and a thief gets up before it takes one. Those that were spawned from elsewhere do.
-//!
-//! The last one to fall asleep sees the others asleep: each announces its sleep, fences, and looks at the others. It tells
-//! worker 0, which alone draws conclusions.
+//! What the last is about, and why neither is a deadlock found where there is none nor one missed: [`super::stillness`].
 //!
 //! # The end
 //!
@@ -23,7 +14,9 @@
 //! for a while are killed with the others.
 
 use super::deadlock::Waiting;
-use super::remote::{Offered, Remote, order};
+use super::orders;
+use super::remote::{Offered, Remote};
+use super::stillness::{self, Wanted};
 use super::tally::{Seal, Tally};
 use super::theft::{Idlers, Offers};
 use crate::clock::Instant;
@@ -31,7 +24,7 @@ use crate::primitive::{Mutex, lock};
 use crate::task::Task;
 #[cfg(feature = "patch")]
 use core::ops::RangeInclusive;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(feature = "patch")]
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -43,21 +36,14 @@ pub(crate) struct Crew {
     /// What was spawned by OS threads that are none of the runtime's, for whoever takes it first. Unused with one worker.
     injected: Offers<Offered>,
     idlers: Idlers,
-    /// Worker 0 has left its OS thread to a foreign loop with nothing to do, and is to be roused when something can be taken, once.
-    /// Not one of the idlers: it may be long until that loop turns, and nobody else is called meanwhile.
-    away: AtomicBool,
     /// The entry is ending: what starts now is killed first.
     ending: AtomicBool,
-    /// Worker 0 waits until nobody lives any more, and is to be told.
-    awaits_end: AtomicBool,
+    /// What worker 0 is to be told.
+    wanted: Wanted,
     /// Nobody is taken in any more who was spawned elsewhere.
     seal: Seal,
     /// Unborn ones that were too late. (Of those that anybody may take, all that are left are.)
     latecomers: Mutex<Vec<Arc<Task>>>,
-    /// Worker 0 wants to know when nobody can run any more.
-    awaits_stillness: AtomicBool,
-    /// The turns of all workers taken together when worker 0 last knew of a stillness; it need not be told of that one again.
-    noticed: AtomicU64,
     /// The number of the last request for reports.
     request: AtomicU64,
     /// By index, the last report of each worker.
@@ -84,13 +70,10 @@ impl Crew {
         Crew {
             injected: Offers::new(),
             idlers: Idlers::new(remotes.len()),
-            away: AtomicBool::new(false),
             ending: AtomicBool::new(false),
-            awaits_end: AtomicBool::new(false),
+            wanted: Wanted::new(),
             seal: Seal::open(),
             latecomers: Mutex::new(Vec::new()),
-            awaits_stillness: AtomicBool::new(false),
-            noticed: AtomicU64::new(u64::MAX),
             request: AtomicU64::new(0),
             reports: Mutex::new(remotes.iter().map(|_| None).collect()),
             remotes: remotes.into(),
@@ -123,9 +106,7 @@ impl Crew {
 
     /// Whether nobody lives; for worker 0, which is told otherwise once it has asked to be ([`Crew::await_end`]).
     pub(super) fn is_empty(&self) -> bool {
-        // Pairs with the fence in `told_of_sleep`: of two workers that were done at the same time, one sees both.
-        fence(Ordering::SeqCst);
-        self.live() == 0
+        self.wanted.has_ended(|| self.live())
     }
 
     /// Has nobody taken in any more who was spawned elsewhere.
@@ -215,23 +196,18 @@ impl Crew {
     pub(super) fn call_one(&self) {
         if let Some(idle) = self.idlers.call() {
             self.remotes[idle].rouse();
-        } else if self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed) {
-            // The fence in `call` pairs with the one in `first_leaves`.
-            self.remotes[0].rouse();
         }
     }
 
     /// Worker 0, which has nothing to do, is about to leave its OS thread to a foreign loop. False if there is something to take.
     pub(super) fn first_leaves(&self) -> bool {
-        self.away.store(true, Ordering::Relaxed);
-        // Pairs with the fence in `Idlers::call`: either this sees what was offered, or whoever has offered it sees this.
-        fence(Ordering::SeqCst);
+        self.idlers.first_leaves();
         !self.has_offers()
     }
 
     /// Worker 0 looks by itself again.
     pub(super) fn first_returns(&self) {
-        self.away.store(false, Ordering::Relaxed);
+        self.idlers.first_returns();
     }
 
     /// Refuses what comes from elsewhere from now on, and drops what nobody has taken.
@@ -241,10 +217,10 @@ impl Crew {
 
     /// An entry begins. No other worker runs.
     pub(super) fn begin(&self) {
-        // Relaxed, as all of these: the start of the OS threads orders it.
+        // Relaxed: the start of the OS threads orders it.
         self.ending.store(false, Ordering::Relaxed);
-        self.awaits_end.store(false, Ordering::Relaxed);
-        self.away.store(false, Ordering::Relaxed);
+        self.wanted.begin();
+        self.idlers.first_returns();
         self.seal.reopen();
         // An entry that could not begin has left some.
         for remote in &self.remotes {
@@ -261,65 +237,32 @@ impl Crew {
     /// Has all other workers kill what they have, and whatever starts from now on be killed first.
     pub(super) fn kill_all(&self) {
         self.ending.store(true, Ordering::Relaxed);
-        self.others().for_each(|remote| remote.order(order::KILL));
+        self.others().for_each(|remote| remote.order(orders::KILL));
     }
 
     /// Has worker 0 told from now on when nobody lives any more.
     pub(super) fn await_end(&self) {
-        self.awaits_end.store(true, Ordering::Relaxed);
-        // Pairs with the fence in `told_of_sleep`: either that one sees this, or worker 0 sees whom it has counted as done.
-        fence(Ordering::SeqCst);
+        self.wanted.await_end();
     }
 
-    /// Whether worker 0 wants to know when nobody can run any more.
-    pub(super) fn await_stillness(&self, awaits: bool) {
-        self.noticed.store(u64::MAX, Ordering::Relaxed);
-        self.awaits_stillness.store(awaits, Ordering::Relaxed);
-    }
-
-    /// Worker 0 knows of the stillness that began after so many turns.
-    pub(super) fn notice(&self, turns: u64) {
-        self.noticed.store(turns, Ordering::Relaxed);
-    }
-
-    pub(super) fn noticed(&self) -> u64 {
-        self.noticed.load(Ordering::Relaxed)
+    /// What worker 0 is to be told.
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// Tells worker 0 what it wants to know when `me`, another one, has announced its sleep. `virtual_time`: the clock stands
     /// still until nobody can run.
     pub(super) fn told_of_sleep(&self, me: usize, virtual_time: bool) {
-        // Pairs with the fences of all who sleep after this one, or before it; and with that in `await_end`.
-        fence(Ordering::SeqCst);
-        let end = self.awaits_end.load(Ordering::Relaxed) && self.live() == 0;
-        let still = || virtual_time && self.stillness(me, false).is_some();
-        let stuck = || {
-            self.awaits_stillness.load(Ordering::Relaxed)
-                && self.remotes[me].pulse.is_stuck()
-                && self.stillness(me, true).is_some_and(|turns| turns != self.noticed())
-        };
-        if end || still() || stuck() {
+        let none_injected = || self.injected.is_empty();
+        if self.wanted.is_met(&self.remotes, me, virtual_time, || self.live(), none_injected) {
             self.remotes[0].rouse();
         }
     }
 
     /// If all but `me` sleep with nothing on its way to them: the turns so far of all taken together. With `stuck`, only if nothing
-    /// but an OS thread that is none of the runtime's could end it. `me` has announced its own sleep, and fenced.
+    /// but an OS thread that is none of the runtime's could end it. One that is about to sleep has called [`stillness::announced`].
     pub(super) fn stillness(&self, me: usize, stuck: bool) -> Option<u64> {
-        let look = || {
-            let mut turns = 0;
-            for remote in &self.remotes {
-                let asleep =
-                    remote.index() == me || remote.inbox().is_asleep() && (!stuck || remote.pulse.is_stuck());
-                if !asleep {
-                    return None;
-                }
-                turns += remote.pulse.turns();
-            }
-            Some(turns)
-        };
-        let first = look()?;
-        (self.injected.is_empty() && look() == Some(first)).then_some(first)
+        stillness::stillness(&self.remotes, me, stuck, || self.injected.is_empty())
     }
 
     /// The earliest deadline of the workers that sleep, in the clock's nanoseconds; `u64::MAX` for none.
@@ -340,7 +283,7 @@ impl Crew {
     pub(super) fn request_reports(&self) -> u64 {
         let request = self.request.fetch_add(1, Ordering::Relaxed) + 1;
         // The order carries the number.
-        self.others().for_each(|remote| remote.order(order::REPORT));
+        self.others().for_each(|remote| remote.order(orders::REPORT));
         request
     }
 
@@ -364,13 +307,8 @@ impl Crew {
 
     /// Whether each of `reports` still holds: its worker sleeps, and has run nothing since; and nothing has come from elsewhere.
     pub(super) fn still_as_reported(&self, reports: &[Report]) -> bool {
-        fence(Ordering::SeqCst);
-        // First what comes from elsewhere: whoever takes that is awake, or has run, and is found out below.
-        self.injected.is_empty()
-            && reports.iter().all(|report| {
-                let remote = &self.remotes[report.worker];
-                remote.inbox().is_asleep() && remote.pulse.turns() == report.turns
-            })
+        let reported = reports.iter().map(|report| (report.worker, report.turns));
+        stillness::still_as_reported(&self.remotes, reported, || self.injected.is_empty())
     }
 
     /// `fds` are about to be closed by `me`; all others may have green threads that have borrowed them.
@@ -392,6 +330,6 @@ impl Crew {
 
     /// Has all other workers leave their OS threads.
     pub(super) fn dismiss(&self) {
-        self.others().for_each(|remote| remote.order(order::LEAVE));
+        self.others().for_each(|remote| remote.order(orders::LEAVE));
     }
 }

@@ -3,12 +3,14 @@
 //! Worker 0 alone looks. With one worker that is a look at itself. With several it is told when all sleep, lets some time pass,
 //! asks each for a report, and believes the reports only if nothing has run since each was made: so a report of a
 //! deadlock, which kills everybody, is of one instant at which nobody could run, nothing was on its way, and no OS thread
-//! was there that could have brought anything. From such an instant on nothing can change.
+//! was there that could have brought anything. From such an instant on nothing can change. How that is made sure of:
+//! [`super::stillness`].
 
 use super::crew::Report;
 use super::deadlock::{Deadlock, Waiting};
 use super::runtime::Runtime;
 use super::stacks::Question;
+use super::stillness::look_outside;
 use super::unpark;
 use crate::clock::Instant;
 use crate::sys;
@@ -71,7 +73,7 @@ impl Runtime {
     /// [`Runtime::drive`] as the first of several workers.
     fn drive_first(&self, is_over: impl Fn() -> bool) -> Option<Deadlock> {
         let (worker, crew) = (&self.worker, self.crew());
-        crew.await_stillness(true);
+        crew.wanted().await_stillness(true);
         worker.lookout.set(Some(STUCK));
         // The turns so far when it was last seen that nobody can run, and when that was.
         let mut suspicion: Option<(u64, Instant)> = None;
@@ -79,7 +81,7 @@ impl Runtime {
         while deadlock.is_none() && !is_over() {
             worker.turn(None);
             let stillness = if worker.is_stuck() && !is_over() { crew.stillness(0, true) } else { None };
-            let Some(turns) = stillness.filter(|turns| *turns != crew.noticed()) else {
+            let Some(turns) = stillness.filter(|turns| *turns != crew.wanted().noticed()) else {
                 suspicion = None;
                 worker.lookout.set(Some(STUCK));
                 continue;
@@ -97,12 +99,12 @@ impl Runtime {
                 match self.look(&is_over) {
                     Verdict::Unknown => {}
                     Verdict::Deadlock(found) => deadlock = Some(found),
-                    Verdict::Reported => crew.notice(turns),
+                    Verdict::Reported => crew.wanted().notice(turns),
                 }
             }
         }
         worker.lookout.set(None);
-        crew.await_stillness(false);
+        crew.wanted().await_stillness(false);
         deadlock
     }
 
@@ -124,18 +126,9 @@ impl Runtime {
     /// as it was when they were listed.
     fn judge(&self, waiters: Vec<Waiting>, known: bool, still: impl Fn() -> bool) -> Verdict {
         let mut deadlock = Deadlock::of(waiters);
-        // An offloaded call that a kill has abandoned may still wake somebody; look again until it has ended.
         let idle = || self.worker.remote().offload.idle_threads();
-        let Some(pool) = idle() else { return Verdict::Unknown };
-        let alone = self.is_alone(pool, deadlock.waiting());
-        // One of the pool's may have ended in between, and another OS thread was counted in its place.
-        if idle() != Some(pool) {
-            return Verdict::Unknown;
-        }
-        // In this order: whoever was not among the OS threads then, and has brought something before, is found out now.
-        if !still() {
-            return Verdict::Unknown;
-        }
+        let is_alone = |pool| self.is_alone(pool, deadlock.waiting());
+        let Some(alone) = look_outside(idle, is_alone, still) else { return Verdict::Unknown };
         if alone || deadlock.circle().next().is_some() {
             self.add_stacks(&mut deadlock);
             self.kill_all();
@@ -243,9 +236,9 @@ impl Runtime {
         if reports.iter().any(|report| !report.stuck) || !waiting.iter().any(|waiting| waiting.in_shim) {
             return;
         }
-        let Some(pool) = worker.remote().offload.idle_threads() else { return };
-        let alone = self.is_alone(pool, &waiting);
-        if alone && worker.has_heard_nothing() && crew.still_as_reported(&reports) {
+        let idle = || worker.remote().offload.idle_threads();
+        let still = || worker.has_heard_nothing() && crew.still_as_reported(&reports);
+        if look_outside(idle, |pool| self.is_alone(pool, &waiting), still) == Some(true) {
             let mut deadlock = Deadlock::of(waiting);
             self.add_stacks(&mut deadlock);
             let text = format!(

@@ -9,6 +9,7 @@ mod deadlock;
 mod entered;
 mod hook;
 mod lookout;
+mod orders;
 mod others;
 mod owner;
 mod policy;
@@ -19,6 +20,7 @@ mod runtime;
 pub(crate) mod stacks;
 #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "shims alone wait for it"))]
 pub(crate) mod std_token;
+mod stillness;
 mod tally;
 mod theft;
 mod worker;

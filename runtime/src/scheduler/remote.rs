@@ -1,7 +1,9 @@
 //! The part of a worker that other OS threads may use.
 
 use super::copies;
+use super::orders::Orders;
 use super::roll_call::RollCall;
+use super::stillness::{Pulse, Sleeper};
 use super::tally::Tally;
 use super::theft::Offers;
 use crate::inbox::{Inbox, Push};
@@ -12,7 +14,6 @@ use crate::sys::event::{Epoll, EventFd};
 use crate::task::Task;
 #[cfg(feature = "patch")]
 use core::ops::RangeInclusive;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crossbeam_queue::SegQueue;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -31,8 +32,7 @@ pub(crate) struct Remote {
     closed: SegQueue<Key>,
     /// Closes of descriptors that its green threads may have borrowed.
     pub(super) foreign: Arc<Foreign>,
-    /// What others want of it: bits of [`order`].
-    orders: AtomicUsize,
+    orders: Orders,
     /// Who wants to know which green threads it has.
     pub(super) calls: SegQueue<Arc<RollCall>>,
     pub(super) tally: Tally,
@@ -47,58 +47,6 @@ pub(crate) struct Remote {
 pub(crate) struct Offered {
     pub(super) task: Arc<Task>,
     pub(super) body: Box<dyn FnOnce() + Send>,
-}
-
-/// What another worker, most often worker 0, wants of one.
-pub(super) mod order {
-    /// Kill all green threads.
-    pub(in crate::scheduler) const KILL: usize = 1;
-    /// Report who waits, and who is ready.
-    pub(in crate::scheduler) const REPORT: usize = 2;
-    /// Leave the OS thread: the entry is over.
-    pub(in crate::scheduler) const LEAVE: usize = 4;
-    /// Answer what stands in `calls`.
-    pub(in crate::scheduler) const CALL_ROLL: usize = 8;
-    /// Wake who waits for a descriptor that was closed.
-    pub(in crate::scheduler) const CLOSED: usize = 16;
-}
-
-/// What a worker says of itself before it sleeps. Written by the worker alone, before it announces its sleep in the inbox: whoever
-/// finds it asleep there reads what it wrote.
-pub(super) struct Pulse {
-    /// Turns in which green threads ran.
-    turns: AtomicU64,
-    /// Nothing but another worker or another OS thread can end its sleep: it waits neither for a time nor for anything outside.
-    stuck: AtomicBool,
-    /// Its next deadline, in the clock's nanoseconds; `u64::MAX` for none.
-    deadline: AtomicU64,
-}
-
-impl Pulse {
-    fn new() -> Pulse {
-        Pulse { turns: AtomicU64::new(0), stuck: AtomicBool::new(false), deadline: AtomicU64::new(u64::MAX) }
-    }
-
-    pub(super) fn count_turn(&self) {
-        self.turns.store(self.turns() + 1, Ordering::Relaxed);
-    }
-
-    pub(super) fn turns(&self) -> u64 {
-        self.turns.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn publish(&self, stuck: bool, deadline: u64) {
-        self.stuck.store(stuck, Ordering::Relaxed);
-        self.deadline.store(deadline, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_stuck(&self) -> bool {
-        self.stuck.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn deadline(&self) -> u64 {
-        self.deadline.load(Ordering::Relaxed)
-    }
 }
 
 struct Descriptors {
@@ -117,7 +65,7 @@ impl Remote {
             descriptors: Mutex::new(Some(Descriptors { wake, epoll })),
             closed: SegQueue::new(),
             foreign: Arc::default(),
-            orders: AtomicUsize::new(0),
+            orders: Orders::none(),
             calls: SegQueue::new(),
             tally: Tally::new(),
             pulse: Pulse::new(),
@@ -169,22 +117,20 @@ impl Remote {
     pub(super) fn after_close(&self, fds: &RangeInclusive<RawFd>, close: u64) {
         if self.foreign.waits() {
             self.foreign.leave_close(fds.clone(), close);
-            self.order(order::CLOSED);
+            self.order(super::orders::CLOSED);
         }
     }
 
     /// Has the worker do something at its next turn, which is now if it sleeps.
     pub(super) fn order(&self, what: usize) {
-        // Release: pairs with the worker's swap.
-        self.orders.fetch_or(what, Ordering::Release);
+        self.orders.give(what);
         self.rouse();
     }
 
     /// What the worker was ordered to do. Only the worker calls this.
     #[inline]
     pub(super) fn take_orders(&self) -> usize {
-        // The load spares the exchange in the common case; the wake-up that follows an order has the worker look again.
-        if self.orders.load(Ordering::Relaxed) == 0 { 0 } else { self.orders.swap(0, Ordering::Acquire) }
+        self.orders.take()
     }
 
     /// Uses the descriptors, unless the worker has ended, or is the parent's of this process: they are shared with the parent, from
@@ -216,6 +162,16 @@ impl Remote {
 
     pub(super) fn closed_registrations(&self) -> impl Iterator<Item = Key> + '_ {
         std::iter::from_fn(|| self.closed.pop())
+    }
+}
+
+impl Sleeper for Remote {
+    fn is_asleep(&self) -> bool {
+        self.inbox.is_asleep()
+    }
+
+    fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 }
 

@@ -8,7 +8,7 @@
 //! then, and stays where it is.
 
 use super::crew::Crew;
-use super::remote::order;
+use super::orders;
 use super::with_worker;
 use crate::park::{Cancelled, Reason, Unparker, park};
 use crate::primitive::{Mutex, lock};
@@ -63,7 +63,7 @@ impl Crew {
         for remote in (0..self.workers()).filter(|index| *index != me).filter_map(|index| self.remote(index))
         {
             remote.calls.push(call.clone());
-            remote.order(order::CALL_ROLL);
+            remote.order(orders::CALL_ROLL);
         }
         call
     }

@@ -100,8 +100,9 @@ impl<T> Offers<T> {
 
     /// Whether there are none, as far as the caller has heard.
     pub(crate) fn is_empty(&self) -> bool {
-        // Relaxed: the fences of `Idlers` order it, for those who must not miss any; the lock does for what is taken.
-        self.count.load(Ordering::Relaxed) == 0
+        // Acquire: pairs with the store in `count_down_or_up`; who sees that the last one was taken sees that its taker is up. The fences
+        // of `Idlers` order it for those who must not miss any; the lock does for what is taken.
+        self.count.load(Ordering::Acquire) == 0
     }
 
     /// Takes in nothing from now on; gives what there is, oldest first.
@@ -115,7 +116,8 @@ impl<T> Offers<T> {
     }
 
     fn count_down_or_up(&self, line: &Line<T>) {
-        self.count.store(line.filled, Ordering::Relaxed);
+        // Release: pairs with the load in `is_empty`.
+        self.count.store(line.filled, Ordering::Release);
     }
 }
 
@@ -137,6 +139,9 @@ pub(crate) struct Idlers {
     idle: Box<[AtomicBool]>,
     /// One was called and has not got up yet.
     called: AtomicBool,
+    /// Worker 0 has left its OS thread to a foreign loop with nothing to do, and is to be called when nobody idle is, once. Not idle: it
+    /// may be long until that loop turns, and nobody else is called meanwhile.
+    away: AtomicBool,
 }
 
 impl Idlers {
@@ -145,32 +150,53 @@ impl Idlers {
         Idlers {
             idle: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             called: AtomicBool::new(false),
+            away: AtomicBool::new(false),
         }
+    }
+
+    /// Worker 0 is away; it must look at all offers after that, before it leaves its OS thread to a foreign loop.
+    pub(crate) fn first_leaves(&self) {
+        // A swap, here and below, as in `announce`.
+        self.away.swap(true, Ordering::Relaxed);
+        // Pairs with the fence in `call_idle`: either worker 0 sees what was offered, or whoever has offered it sees this.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Worker 0 looks by itself again.
+    pub(crate) fn first_returns(&self) {
+        self.away.swap(false, Ordering::Relaxed);
     }
 
     /// Says that `worker` has nothing to do; it must look at all offers after that, before it sleeps.
     pub(crate) fn announce(&self, worker: usize) {
-        // Relaxed: the fence orders it before the look, for who reads it in `call` after a fence. A swap, here and where `called` is
+        // Relaxed: the fence orders it before the look, for who reads it in `call_idle` after a fence. A swap, here and where `called` is
         // cleared, since others swap it at the same time: loom loses the order of mere stores among these.
         self.idle[worker].swap(true, Ordering::Relaxed);
-        // Pairs with the fence in `call`.
+        // Pairs with the fence in `call_idle`.
         fence(Ordering::SeqCst);
     }
 
     /// `worker`, which has announced itself, is up again. True if it was called: then it must look at all offers.
     pub(crate) fn withdraw(&self, worker: usize) -> bool {
-        // AcqRel: pairs with the exchange in `call`; one of the two finds it set.
+        // AcqRel: pairs with the exchange in `call_idle`; one of the two finds it set.
         if self.idle[worker].swap(false, Ordering::AcqRel) {
             return false;
         }
         self.called.swap(false, Ordering::Relaxed);
-        // Pairs with the fence in `call`: what was offered by who found `called` set is seen now.
+        // Pairs with the fence in `call_idle`: what was offered by who found `called` set is seen now.
         fence(Ordering::SeqCst);
         true
     }
 
-    /// After something was offered: the worker that the caller must wake, if one is idle and none is on its way.
+    /// After something was offered: the worker that the caller must wake. That is an idle one, if none is on its way; else worker 0, if
+    /// it is away.
     pub(crate) fn call(&self) -> Option<usize> {
+        // The load spares the exchange in the common case.
+        let first = || self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed);
+        self.call_idle().or_else(|| first().then_some(0))
+    }
+
+    fn call_idle(&self) -> Option<usize> {
         loop {
             // Pairs with the fences in `announce` and `withdraw`.
             fence(Ordering::SeqCst);

@@ -10,7 +10,7 @@
 //!    reactor, until the next deadline, an event, or a wake-up, and take in what has come.
 //!
 //! A worker that has others beside it sleeps in this order: announce itself as idle, look once more at what may be taken
-//! ([`crate::scheduler::theft`]), announce the sleep in the inbox, look whether all others sleep ([`crate::scheduler::crew`]).
+//! ([`crate::scheduler::theft`]), announce the sleep in the inbox, look whether all others sleep ([`crate::scheduler::stillness`]).
 
 use super::{BUDGET, Leaving, Offered, Worker, drop_quietly};
 use crate::clock::Instant;
@@ -19,13 +19,13 @@ use crate::fiber::{Fiber, State};
 use crate::locals::Locals;
 use crate::panic_count::{self, AbortOnUnwind};
 use crate::scheduler::end_copy;
-use crate::scheduler::remote::order;
+use crate::scheduler::orders;
 use crate::scheduler::run_queue::{Green, Stage};
 use crate::scheduler::std_token;
+use crate::scheduler::stillness;
 use crate::stack;
 use crate::task::{Body, Ended, Task};
 use core::ptr;
-use core::sync::atomic::{Ordering, fence};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -88,8 +88,8 @@ impl Worker {
         for key in self.remote.closed_registrations() {
             self.reactor.deregister(key);
         }
-        let orders = self.remote.take_orders();
-        if orders & order::KILL != 0 {
+        let ordered = self.remote.take_orders();
+        if ordered & orders::KILL != 0 {
             self.kill_all();
         }
         for task in self.remote.inbox().drain() {
@@ -98,19 +98,19 @@ impl Worker {
         if !self.only {
             self.share_injected();
         }
-        if orders & order::CLOSED != 0 {
+        if ordered & orders::CLOSED != 0 {
             self.reactor.take_in_closes();
         }
         // Before it reports: who waits for the answer is ready then, and not stuck.
-        if orders & order::CALL_ROLL != 0 {
+        if ordered & orders::CALL_ROLL != 0 {
             while let Some(call) = self.remote.calls.pop() {
                 call.answer(self.tasks());
             }
         }
-        if orders & order::REPORT != 0 {
+        if ordered & orders::REPORT != 0 {
             self.crew.report(self.report(self.crew.request()));
         }
-        if orders & order::LEAVE != 0 {
+        if ordered & orders::LEAVE != 0 {
             self.dismissed.set(true);
         }
         self.std_token.look();
@@ -260,8 +260,7 @@ impl Worker {
             let timeout = if self.virtual_time { None } else { self.clock.idle(self.next_deadline(until)) };
             return (timeout, bound);
         }
-        // Pairs with the fence in `told_of_sleep`: one of those that fall asleep at the same time sees the others asleep.
-        fence(Ordering::SeqCst);
+        stillness::announced();
         let timeout = if self.virtual_time {
             // Who turns for no time waits for no other worker to be still.
             let is_due = self.next_deadline(until).is_some_and(|own| own <= self.now());
@@ -272,7 +271,7 @@ impl Worker {
         };
         let look = self.lookout.get().filter(|_| {
             let stuck = self.is_stuck().then(|| self.crew.stillness(me, true)).flatten();
-            stuck.is_some_and(|turns| turns != self.crew.noticed())
+            stuck.is_some_and(|turns| turns != self.crew.wanted().noticed())
         });
         let bound = look.map_or(bound, |look| Some(bound.map_or(look, |bound| bound.min(look))));
         (timeout, bound)
