@@ -798,4 +798,25 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         fence(Ordering::SeqCst);",
         mistake: "",
     },
+    Mutant {
+        name: "word_says_awake_while_the_worker_sleeps",
+        source: "scheduler/std_token",
+        model: "std_token_still",
+        original: "word.compare_exchange(EMPTY, PARKED, Ordering::Acquire, Ordering::Acquire).is_ok()",
+        mistake: "word.load(Ordering::Acquire) == EMPTY",
+    },
+    Mutant {
+        name: "token_is_overwritten_by_sleep",
+        source: "scheduler/std_token",
+        model: "std_token_still",
+        original: "word.compare_exchange(EMPTY, PARKED, Ordering::Acquire, Ordering::Acquire).is_ok()",
+        mistake: "word.swap(PARKED, Ordering::Acquire) != PARKED",
+    },
+    Mutant {
+        name: "getting_up_publishes_nothing",
+        source: "scheduler/std_token",
+        model: "std_token_still",
+        original: "word.compare_exchange(PARKED, EMPTY, Ordering::AcqRel, Ordering::Acquire)",
+        mistake: "word.compare_exchange(PARKED, EMPTY, Ordering::Acquire, Ordering::Acquire)",
+    },
 ];

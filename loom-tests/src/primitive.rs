@@ -132,6 +132,14 @@ atomic! {
 }
 
 atomic! {
+    AtomicU32, u32,
+    load(order: Ordering) -> u32;
+    store(value: u32, order: Ordering) -> ();
+    swap(value: u32, order: Ordering) -> u32;
+    compare_exchange(now: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32>;
+}
+
+atomic! {
     AtomicU64, u64,
     load(order: Ordering) -> u64;
     store(value: u64, order: Ordering) -> ();

@@ -27,6 +27,8 @@ pub(crate) mod pool;
 pub(crate) mod rwlock_core;
 #[path = "../../runtime/src/sync/semaphore.rs"]
 pub(crate) mod semaphore;
+#[path = "../../runtime/src/scheduler/std_token.rs"]
+pub(crate) mod std_token;
 #[path = "../../runtime/src/scheduler/stillness.rs"]
 pub(crate) mod stillness;
 #[path = "../../runtime/src/scheduler/tally.rs"]
@@ -102,6 +104,8 @@ pub mod semaphore_kill;
 pub mod semaphore_timeout;
 #[path = "models/spawn_at_the_end.rs"]
 pub mod spawn_at_the_end;
+#[path = "models/std_token_still.rs"]
+pub mod std_token_still;
 #[path = "models/stillness_injected.rs"]
 pub mod stillness_injected;
 #[path = "models/stillness_outside.rs"]

@@ -5,7 +5,9 @@
 //! own locks, which block the OS thread also where std's are patched.
 
 pub(crate) use crate::sys::lock::{Condvar, Mutex, MutexGuard};
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+pub(crate) use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 pub(crate) use std::sync::Arc;
 
 use crate::clock::Instant;

@@ -10,6 +10,11 @@
 //! word down to a value that std knows nothing of, and spin for ever. The price is that an unpark meanwhile leaves
 //! `NOTIFIED` and wakes nobody; so the worker looks at the word in each turn and before it sleeps.
 //!
+//! As long as others may find the worker asleep the word is `PARKED`, so that an unpark shows there, too: it becomes so before the worker
+//! announces its sleep, and `EMPTY` again after that was taken back. Otherwise a token would lie beside a worker that seems to sleep with
+//! nothing on its way, and those that it was meant for would be killed in a deadlock ([`super::stillness`]). (Where a foreign loop sleeps
+//! for the worker the word stays `EMPTY`; nobody looks for deadlocks there.)
+//!
 //! # Who else takes it
 //!
 //! Code that drives the runtime by turns may park its OS thread in between, and so take a token that was meant for the green
@@ -17,9 +22,9 @@
 //! looks for itself.
 
 use crate::clock::Instant;
+use crate::primitive::{AtomicU32, Ordering};
 use core::cell::Cell;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
 /// No token, and nobody waits.
@@ -51,7 +56,7 @@ pub(crate) struct StdToken {
 }
 
 impl StdToken {
-    pub(super) fn new() -> StdToken {
+    pub(crate) fn new() -> StdToken {
         StdToken {
             word: Cell::new(ptr::null()),
             wake_all: Cell::new(|_| {}),
@@ -113,14 +118,14 @@ impl StdToken {
 
     /// How long it is until the one that waits is to look around; `None` for ever.
     #[inline]
-    pub(super) fn patience(&self) -> Option<Duration> {
+    pub(crate) fn patience(&self) -> Option<Duration> {
         let at = self.look_around.get()?;
         Some(at.saturating_duration_since(Instant::of_machine()))
     }
 
     /// Wakes the one that waits if it is to look around now. Whether it has.
     #[inline]
-    pub(super) fn ask(&self) -> bool {
+    pub(crate) fn ask(&self) -> bool {
         if self.patience().is_some_and(|left| left.is_zero())
             && let Some(word) = self.word()
         {
@@ -133,7 +138,7 @@ impl StdToken {
     }
 
     /// A foreign loop, which may have taken the token, has come back.
-    pub(super) fn foreign_loop_returns(&self) {
+    pub(crate) fn foreign_loop_returns(&self) {
         let Some(word) = self.word() else { return };
         let now = Instant::of_machine();
         if self.returned.get().is_none_or(|last| now.saturating_duration_since(last) >= LOOK) {
@@ -144,26 +149,33 @@ impl StdToken {
 
     /// Wakes the one that waits if the token has come.
     #[inline]
-    pub(super) fn look(&self) {
+    pub(crate) fn look(&self) {
         if let Some(word) = self.word()
-            && word.load(Ordering::Acquire) == NOTIFIED
+            && self.has_come()
         {
             (self.wake_all.get())(word);
         }
     }
 
-    /// The worker is about to sleep. False if the token has come: look first.
-    pub(super) fn fall_asleep(&self) -> bool {
+    /// The worker is about to announce its sleep. False if the token has come: look first.
+    pub(crate) fn fall_asleep(&self) -> bool {
         self.word().is_none_or(|word| {
             word.compare_exchange(EMPTY, PARKED, Ordering::Acquire, Ordering::Acquire).is_ok()
         })
     }
 
-    /// The worker does not sleep any more.
-    pub(super) fn wake_up(&self) {
+    /// Whether the token has come, and nobody has been woken for it yet.
+    pub(crate) fn has_come(&self) -> bool {
+        self.word().is_some_and(|word| word.load(Ordering::Acquire) == NOTIFIED)
+    }
+
+    /// The worker does not sleep any more, and has taken back the announcement that it does. It must look then.
+    #[inline]
+    pub(crate) fn wake_up(&self) {
         if let Some(word) = self.word() {
-            // If it is not `PARKED` any more the token has come, and stays for `look`.
-            let _ = word.compare_exchange(PARKED, EMPTY, Ordering::Acquire, Ordering::Acquire);
+            // If it is not `PARKED` any more the token has come, and stays for `look`. Release: pairs with the fence in
+            // `Idlers::announce`; a worker that has found the word `EMPTY`, and is found asleep after that, shows that this one is up.
+            let _ = word.compare_exchange(PARKED, EMPTY, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 }

@@ -489,7 +489,7 @@ impl Worker {
 
     /// Whether nothing has come from other OS threads since it last looked.
     pub(super) fn has_heard_nothing(&self) -> bool {
-        self.remote.inbox().is_empty()
+        self.remote.inbox().is_empty() && !self.std_token.has_come()
     }
 
     /// Refuses green threads from other OS threads from now on, and drops those that were never born.

@@ -113,6 +113,7 @@ impl Worker {
         if ordered & orders::LEAVE != 0 {
             self.dismissed.set(true);
         }
+        self.std_token.wake_up();
         self.std_token.look();
         self.fire();
     }
@@ -290,11 +291,10 @@ impl Worker {
         self.clock.idle(deadline)
     }
 
-    /// Step 5 of a turn in which nobody was ready.
+    /// Step 5 of a turn in which nobody was ready. To be followed by [`Worker::take_in`].
     fn wait(&self, until: Option<Instant>, bound: Option<Duration>) {
         if self.std_token.fall_asleep() {
             self.sleep(until, bound);
-            self.std_token.wake_up();
         }
     }
 
