@@ -118,7 +118,8 @@ pub(crate) enum Reason<'a> {
 }
 
 impl Reason<'_> {
-    /// Whether something outside of the process's green threads ends this wait.
+    /// Whether something ends this wait that is brought neither by a green thread nor by an OS thread outside: nobody who waits so is
+    /// stuck.
     pub(crate) fn is_external(self) -> bool {
         matches!(
             self,
@@ -128,6 +129,8 @@ impl Reason<'_> {
                 | Reason::FileLock(_)
                 | Reason::NextTry(_)
                 | Reason::Offload
+                // Workers answer between two turns, on an order, so that neither their turns nor their inboxes tell of it.
+                | Reason::RollCall
         )
     }
 

@@ -34,8 +34,8 @@
 //! one has pushed until then.
 //!
 //! Not all that comes to a worker is in these rules. An order ends a sleep, but the announcement stands until the worker gets up: orders bring
-//! nothing that a green thread waits for, but for a close, and who waits for a descriptor is not stuck. Deadlines and events end the
-//! sleep of none that is stuck. OS threads outside may push at any time: see below.
+//! nothing that a green thread waits for, but for a close, and the answer to a roll call, which are external waits: who is in one is not
+//! stuck. Deadlines and events end the sleep of none that is stuck. OS threads outside may push at any time: see below.
 //!
 //! # Why it is found in the end
 //!

@@ -58,7 +58,7 @@ pub(crate) struct Worker {
     unpolled: Cell<usize>,
     /// What is left of the running one's budget.
     budget: Cell<u32>,
-    /// Of the parked ones, those whose wait is ended by something outside of the process's green threads.
+    /// Of the parked ones, those whose wait is [external](Reason::is_external).
     external: Cell<usize>,
     /// Whether whoever is born now is killed at once: the entry is ending.
     ending: Cell<bool>,

@@ -1,6 +1,7 @@
 //! What needs a look inside of a runtime.
 
 use crate::clock::Instant;
+use crate::park::{Reason, park};
 use crate::reactor::{Driver, Reactor};
 use crate::scheduler::builder::Builder;
 use crate::scheduler::with_worker;
@@ -92,4 +93,19 @@ fn an_event_wakes_one_waiter_and_each_hands_on_while_there_is_more() {
         order.take()
     });
     assert_eq!(order, [0, 1, 11, 11, 2, 10]);
+}
+
+/// An answer to a roll call is on its way where nobody looks who looks for a deadlock.
+#[test]
+fn who_waits_for_a_roll_call_is_not_stuck() {
+    Builder::new().build().unwrap().enter(|driver| {
+        let is_stuck = || with_worker(|worker| worker.unwrap().is_stuck());
+        for (reason, stuck) in [(Reason::Park, true), (Reason::RollCall, false)] {
+            let waiting = crate::spawn_local(move || park(reason, None).map(drop));
+            driver.turn(Some(Duration::ZERO));
+            assert_eq!(is_stuck(), stuck, "{reason:?}");
+            waiting.kill();
+            assert_eq!(waiting.join().unwrap(), Err(crate::park::Cancelled::Killed));
+        }
+    });
 }

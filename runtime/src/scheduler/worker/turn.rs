@@ -101,7 +101,6 @@ impl Worker {
         if ordered & orders::CLOSED != 0 {
             self.reactor.take_in_closes();
         }
-        // Before it reports: who waits for the answer is ready then, and not stuck.
         if ordered & orders::CALL_ROLL != 0 {
             while let Some(call) = self.remote.calls.pop() {
                 call.answer(self.tasks());
