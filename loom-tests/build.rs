@@ -13,8 +13,9 @@ fn main() {
     let sources = here.parent().expect("a crate of a workspace").join("runtime/src");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=mutants.rs");
+    println!("cargo::rerun-if-changed=mutants");
     let mut modules = String::new();
-    for mutant in MUTANTS {
+    for mutant in MUTANTS.iter().copied().flatten() {
         let source = sources.join(mutant.source).with_extension("rs");
         println!("cargo::rerun-if-changed={}", source.display());
         let text = fs::read_to_string(&source)

@@ -8,7 +8,7 @@
 //! 1. Write it as a file in `src/models`: a function `model`, which loom runs once for each interleaving, and a constant for
 //!    each thing that it asserts. It takes the sources that it checks from `super`; a mutant is of one of them.
 //! 2. Name it in [`shipped`].
-//! 3. Add mutants to `mutants.rs`, one at least: the same source with a mistake in it.
+//! 3. Add mutants to `mutants.rs`, or to a file beside it, one at least: the same source with a mistake in it.
 //! 4. Add a file to `tests`, which is a process of its own: the shipped source [`holds`], and each mutant [`fails`] in the
 //!    assertion that is about its mistake. A model that checks nothing cannot pass.
 //!

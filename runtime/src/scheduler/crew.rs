@@ -1,6 +1,6 @@
 //! What the workers of a runtime share: who they are, what anybody may take, and whether any of them can go on.
 //!
-//! What the last is about, and why neither is a deadlock found where there is none nor one missed: [`super::stillness`].
+//! The last, and why no deadlock is found where there is none, nor one missed, is for [`super::stillness`] to say.
 //!
 //! # The end
 //!

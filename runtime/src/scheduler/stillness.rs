@@ -16,22 +16,21 @@
 //!
 //! So there are three rules:
 //!
-//! - *Who brings something is up.* A green thread pushes and offers between 10 and 1, when its worker is not announced as asleep.
-//! - *What is brought shows.* A push replaces the announcement of the one that it is for. A closure is in no inbox, but whose it is stays
-//!   up beside it, and another one takes it after 7 only. Both take place under the lock of the offers: whoever of the two sleeps after
-//!   that has seen the other one up.
+//! - *Who brings something is up.* Green threads push and offer at 10, when their worker is not announced as asleep.
+//! - *What is brought shows.* A push replaces the announcement of the worker that it is for. A closure stands in no inbox; but whose it is stays
+//!   up until it has found it taken, under the lock of the offers, and who takes it is up, from 7 on.
 //! - *What is run shows.* Between two announcements in which anything ran, the turns have grown.
 //!
 //! # Why nobody is called still who is not
 //!
 //! [`stillness`] finds each worker asleep, and then each asleep again with the turns that it had. Between its two looks at one, that
-//! one has run nothing, by the third rule; so at the instant between the two rounds none ran, and nothing has been brought by
-//! any of them since it was looked at first, by the first rule. What was brought before that has been taken, by the second rule, and run, by
-//! the third, before the first look at the one that has it.
+//! one has run nothing, by the third rule. So at the instant between the two rounds none ran; and none has brought anything since the
+//! first look at it, by the first rule. What was brought earlier has shown, by the second rule, until it was run, which was before the first
+//! look at the worker that ran it: else that one would have been found up, or with other turns.
 //!
-//! That is said of one instant of a memory that all see alike. Here each look must therefore see what those did that were looked at before:
-//! announcements, turns and the count of offers are released and acquired. Whoever has the turns of a worker, say, sees what that
-//! one has pushed until then.
+//! That is said of a memory that all see alike. In the real one each look must see what those did that were looked at before: so announcements,
+//! turns and the count of offers are released and acquired. Whoever has the turns of a worker, say, sees what that one has pushed
+//! until then.
 //!
 //! Not all that comes to a worker is in these rules. An order ends a sleep, but the announcement stands until the worker gets up: orders bring
 //! nothing that a green thread waits for, but for a close, and the answer to a roll call, which are external waits: who is in one is not
