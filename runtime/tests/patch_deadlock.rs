@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 const FUTEX: &str = "waits for the futex at";
 const PTHREAD: &str = "waits for the pthread mutex at";
+const BARRIER: &str = "waits for the pthread barrier at";
 
 /// Runs `body` with everything patched.
 fn run(workers: usize, body: fn()) -> Result<(), Deadlock> {
@@ -68,6 +69,8 @@ aborts! {
     a_mutex_of_c_locked_twice: locked_twice_in_c, [("main", PTHREAD)];
     a_recursive_mutex_of_a_neighbour: recursive_in_c, [("second", PTHREAD)];
     a_lock_of_an_os_thread_that_is_parked: held_elsewhere, [("main", FUTEX)];
+    a_barrier_of_c_for_one_more: one_too_few, [("main", BARRIER), ("second", BARRIER)];
+    a_barrier_of_c_at_the_end: left_at_the_end, [("second", BARRIER)];
 }
 
 fn locked_twice() {
@@ -156,6 +159,28 @@ fn recursive_in_c() {
     assert_eq!((mutex.lock(), mutex.lock()), (0, 0));
     let theirs = mutex.clone();
     spawn(move || assert_eq!(theirs.lock(), 0)).join().unwrap();
+}
+
+/// A wait at a barrier of C for so many.
+fn barrier(count: u32) -> impl Fn() + Clone + 'static {
+    let barrier = Box::leak(Box::new(UnsafeCell::new(MaybeUninit::<libc::pthread_barrier_t>::zeroed())));
+    let barrier = &*barrier;
+    // SAFETY: valid for a write.
+    assert_eq!(unsafe { libc::pthread_barrier_init(barrier.get().cast(), std::ptr::null(), count) }, 0);
+    // SAFETY: it is valid.
+    move || assert!(unsafe { libc::pthread_barrier_wait(barrier.get().cast()) } <= 0)
+}
+
+fn one_too_few() {
+    let wait = barrier(3);
+    let second = spawn(wait.clone());
+    wait();
+    second.join().unwrap();
+}
+
+fn left_at_the_end() {
+    spawn(barrier(2));
+    osier::yield_now();
 }
 
 /// An OS thread that waits for something outside of the process could bring anything: then only the hook is told.

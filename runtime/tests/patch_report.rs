@@ -3,6 +3,7 @@
 use osier::patch::{Group, Report, Shim};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicU32;
 
 fn shim(name: &str) -> Shim {
     let Report { shims, .. } = osier::patch::report();
@@ -44,18 +45,17 @@ fn calls_and_waits_of_green_threads_are_counted() {
     osier::patch::all();
     assert!(osier::patch::report().blocking.iter().all(|(_, count)| *count == 0));
     osier::run(|| {
-        let mut barrier = std::mem::MaybeUninit::uninit();
-        // SAFETY: valid for a write; for one thread, which does not wait.
-        unsafe { libc::pthread_barrier_init(barrier.as_mut_ptr(), std::ptr::null(), 1) };
-        // SAFETY: made just now.
-        let waited = unsafe { libc::pthread_barrier_wait(barrier.as_mut_ptr()) };
-        assert_eq!(waited, libc::PTHREAD_BARRIER_SERIAL_THREAD);
+        static WORD: AtomicU32 = AtomicU32::new(0);
+        for operation in [libc::FUTEX_LOCK_PI, libc::FUTEX_UNLOCK_PI] {
+            // SAFETY: the word is there for ever; no time.
+            assert_eq!(unsafe { libc::syscall(libc::SYS_futex, WORD.as_ptr(), operation, 0, 0) }, 0);
+        }
     });
     let report = osier::patch::report();
-    let barriers = report.blocking.iter().find(|(what, _)| what.contains("barrier")).unwrap();
-    assert_eq!(barriers.1, 1);
+    let priorities = report.blocking.iter().find(|(what, _)| what.contains("priority inheritance")).unwrap();
+    assert_eq!(priorities.1, 1);
     let text = report.to_string();
-    assert!(text.contains("blocked the OS thread, 1 times: pthread_barrier_wait"), "{text}");
+    assert!(text.contains("blocked the OS thread, 1 times: syscall(SYS_futex, ..) with"), "{text}");
     for shim in &report.shims {
         assert!(shim.linked, "{} was taken from libc", shim.symbol.name());
         assert!(text.contains(shim.symbol.name()));

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 const MILLI: Duration = Duration::from_millis(1);
 
-const BARRIER: &str = "pthread_barrier_wait";
 const ROBUST: &str = "pthread_mutex_lock of a mutex that is robust or changes priorities";
 const SHARED: &str = "pthread_cond_wait of a condition variable that processes share";
 const PRIORITY: &str = "syscall(SYS_futex, ..) with an operation of priority inheritance";
@@ -69,18 +68,6 @@ fn goes_on<T>(what: &str, call: impl FnOnce() -> T) -> T {
     let value = call();
     assert_eq!(count(what), before, "{what} did not wait");
     value
-}
-
-fn barriers() {
-    // SAFETY: valid for a write.
-    let barrier = Object::new(|at| unsafe { libc::pthread_barrier_init(at, null(), 2) });
-    // SAFETY: it is valid.
-    let wait = || unsafe { libc::pthread_barrier_wait(barrier.at()) };
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let own = blocks(BARRIER, wait, move || sender.send(wait()).unwrap());
-    let mut both = [own, receiver.recv().unwrap()];
-    both.sort_unstable();
-    assert_eq!(both, [libc::PTHREAD_BARRIER_SERIAL_THREAD, 0]);
 }
 
 fn mutex(set: impl FnOnce(*mut libc::pthread_mutexattr_t) -> c_int) -> &'static Object<pthread_mutex_t> {
@@ -152,12 +139,19 @@ fn a_shared_condition_variable() {
     assert_eq!(unsafe { libc::pthread_mutex_unlock(mutex.at()) }, 0);
 }
 
-fn a_futex_of_priorities() {
+/// Calls about a futex of priorities.
+fn call(operation: c_int) -> Result<usize, c_int> {
     static WORD: AtomicU32 = AtomicU32::new(0);
-    let call = |operation: c_int| {
-        // SAFETY: the word is there for ever; no time.
-        answer(unsafe { libc::syscall(libc::SYS_futex, WORD.as_ptr(), operation, 0, null::<u8>()) } as isize)
-    };
+    // SAFETY: the word is there for ever; no time.
+    answer(unsafe { libc::syscall(libc::SYS_futex, WORD.as_ptr(), operation, 0, null::<u8>()) } as isize)
+}
+
+/// Calls what is counted, though nobody else has it.
+fn lock_what_is_free() {
+    assert_eq!((call(libc::FUTEX_LOCK_PI), call(libc::FUTEX_UNLOCK_PI)), (Ok(0), Ok(0)));
+}
+
+fn a_futex_of_priorities() {
     let (held, has_it) = std::sync::mpsc::channel();
     let (go, is_to_go) = std::sync::mpsc::channel();
     let holder = std::thread::spawn(move || {
@@ -252,19 +246,14 @@ fn standard_input(writer: &PipeWriter) {
 fn known_blocking_calls_are_made_and_counted() {
     watchdog();
     let writer = new_standard_input();
-    // SAFETY: valid for a write.
-    let barrier = Object::new(|at| unsafe { libc::pthread_barrier_init(at, null(), 1) });
-    // SAFETY: it is valid.
-    let wait = || unsafe { libc::pthread_barrier_wait(barrier.at()) };
-    osier::run(|| goes_on(BARRIER, wait));
+    osier::run(|| goes_on(PRIORITY, lock_what_is_free));
     [Group::Net, Group::Poll, Group::Pipe, Group::Signal].into_iter().for_each(osier::patch::group);
-    goes_on(BARRIER, wait);
     osier::run(|| {
-        barriers();
         waits_for_handlers();
         standard_input(&writer);
     });
     osier::patch::group(Group::Futex);
+    goes_on(PRIORITY, lock_what_is_free);
     osier::run(|| {
         special_mutexes();
         a_shared_condition_variable();

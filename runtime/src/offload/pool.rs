@@ -136,15 +136,16 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        Pool::hand_over(call, |job| self.submit(job))
+        Pool::hand_over(Reason::Offload, call, |job| self.submit(job))
     }
 
-    /// Has `submit` get `call` run elsewhere, and waits for it.
+    /// Has `submit` get `call` run elsewhere, and waits for it, which is told as `reason`.
     ///
     /// # Errors
     ///
     /// As [`Pool::run`].
     pub(super) fn hand_over<T, F>(
+        reason: Reason<'_>,
         call: F,
         submit: impl FnOnce(Job) -> io::Result<()>,
     ) -> core::result::Result<io::Result<Result<T>>, Cancelled>
@@ -177,7 +178,7 @@ impl Pool {
         }
         loop {
             // First of all, also when the call is over already: others run meanwhile, always.
-            if let Err(cancelled) = park(Reason::Offload, None) {
+            if let Err(cancelled) = park(reason, None) {
                 let done = core::mem::replace(&mut *lock(&slot), Slot::Abandoned);
                 scheduler::drop_quietly(done);
                 return Err(cancelled);

@@ -72,6 +72,7 @@
 //! | | `sem_wait` `sem_timedwait` `sem_clockwait` `sem_post` | |
 //! | | `pthread_rwlock_rdlock` `pthread_rwlock_timedrdlock` `pthread_rwlock_clockrdlock` `pthread_rwlock_wrlock` `pthread_rwlock_timedwrlock` `pthread_rwlock_clockwrlock` `pthread_rwlock_unlock` | |
 //! | | `pthread_once` `call_once` | |
+//! | | `pthread_barrier_wait` | by libc, on an OS thread of its own |
 //! | | `pthread_join` `pthread_timedjoin_np` `pthread_clockjoin_np` `thrd_join` | tried again and again, with pauses of up to 5 ms |
 //! | | `pthread_spin_lock` | spins for a moment, then as above |
 //! | [`Dns`](Group::Dns) | `getaddrinfo` `getnameinfo` `gethostbyname` `gethostbyname2` `gethostbyaddr` `gethostbyname_r` `gethostbyname2_r` `gethostbyaddr_r` | by libc, on the offload pool |
@@ -90,7 +91,6 @@
 //!
 //! | call | on a green thread | instead |
 //! |---|---|---|
-//! | `pthread_barrier_wait` | who has come is known to libc alone; if the others are green threads of this OS thread they never come | std's `Barrier`, [`sync::Barrier`](crate::sync::Barrier) |
 //! | `pthread_mutex_lock` of a mutex that is robust or changes priorities | the kernel knows its owners as OS threads | another kind of mutex |
 //! | `pthread_cond_wait` of a condition variable that processes share | another process's signal would not be seen | a semaphore |
 //! | `sigsuspend` `pause` | wait for a handler on this OS thread | `sigwait`, [`signal`](crate::signal) |
@@ -145,6 +145,9 @@
 //! - A reader-writer lock that is to prefer writers does not know of green threads that wait to write; and a green thread that
 //!   locks one once more that it has is a deadlock, not `EDEADLK`.
 //! - A pointer to a time, a mask, a set or a futex that leads nowhere is followed on green threads, where the kernel would say `EFAULT`.
+//! - Each green thread that waits at a barrier of pthreads takes an OS thread meanwhile. While the machine gives no more the next ones try again
+//!   and again, with pauses of up to 5 ms; for ever, if the barrier is for more than that. Beyond about 16,000 OS threads a process
+//!   has no mappings left for them (`vm.max_map_count`), and std aborts it.
 //! - A call on another OS thread that uses the caller's memory (files, terminals, commands, the older look-ups) is not ended by a kill or a
 //!   deadline: they count when it is over.
 

@@ -8,6 +8,7 @@ use super::report::count;
 use super::wait::{answer, on_green, refuse, with_errno};
 use super::{Group, is_active};
 use crate::offload::run_apart;
+use crate::park::Reason;
 use crate::scheduler::Worker;
 use crate::sys::{errno, shimmed};
 use libc::{c_char, c_int, mode_t};
@@ -113,7 +114,7 @@ fn open_apart(
     flags: c_int,
     mode: mode_t,
 ) -> io::Result<usize> {
-    let opened = run_apart("osier-open", move || {
+    let opened = run_apart("osier-open", Reason::Offload, move || {
         // SAFETY: the path is a string.
         let opened = unsafe { shimmed::openat(directory, path.as_ptr(), flags, mode) };
         // SAFETY: just opened, and nobody else's.

@@ -2,7 +2,7 @@
 
 use crate::limits::with_shield;
 use crate::offload::run_apart;
-use crate::park::Cancelled;
+use crate::park::{Cancelled, Reason};
 use crate::scheduler::Worker;
 use crate::sys::errno;
 use core::ptr;
@@ -112,16 +112,30 @@ fn and_errno<T>(call: impl FnOnce() -> T) -> (T, libc::c_int) {
     (value, errno::last())
 }
 
-/// As [`on_pool`], on an OS thread of its own, since it may take for ever: a function of libc that says what has become of it by a
-/// number, and by `errno`; `failed` is what it says if there is no OS thread.
+/// As [`on_pool`], on an OS thread of its own, since it may take for ever. `reason`: what is waited for meanwhile.
+///
+/// # Errors
+///
+/// As there.
+///
+/// # Safety
+///
+/// As there.
+pub(super) unsafe fn apart<T: Send>(reason: Reason<'_>, call: impl FnOnce() -> T) -> io::Result<T> {
+    // SAFETY: the caller's promise. An OS thread of its own runs what it is given.
+    unsafe { lent(call, |job| run_apart("osier-call", reason, job)) }
+}
+
+/// [`apart`] for a function of libc that says what has become of it by a number, and by `errno`; `failed` is what it says if there
+/// is no OS thread.
 ///
 /// # Safety
 ///
 /// As [`on_pool`].
 pub(super) unsafe fn function_apart(failed: libc::c_int, call: impl FnOnce() -> libc::c_int) -> libc::c_int {
     let before = errno::last();
-    // SAFETY: the caller's promise. An OS thread of its own runs what it is given.
-    let (answer, code) = unsafe { lent(|| and_errno(call), |job| run_apart("osier-call", job)) }
+    // SAFETY: the caller's promise.
+    let (answer, code) = unsafe { apart(Reason::Offload, || and_errno(call)) }
         .unwrap_or_else(|error| (failed, error.raw_os_error().unwrap_or(libc::EAGAIN)));
     errno::set(if code == 0 { before } else { code });
     answer

@@ -23,17 +23,15 @@ pub(super) enum Blocking {
     PriorityFutex,
     RobustMutex,
     SharedCondvar,
-    Barrier,
     Sigsuspend,
     Pause,
     StandardStream,
 }
 
-const BLOCKING: [&str; 7] = [
+const BLOCKING: [&str; 6] = [
     "syscall(SYS_futex, ..) with an operation of priority inheritance",
     "pthread_mutex_lock of a mutex that is robust or changes priorities",
     "pthread_cond_wait of a condition variable that processes share",
-    "pthread_barrier_wait",
     "sigsuspend",
     "pause",
     "read or poll of the descriptors 0 to 2",
