@@ -3,7 +3,7 @@
 
 mod patching;
 
-use libc::{SIGUSR1, c_int, pthread_cond_t, pthread_mutex_t};
+use libc::{SIGUSR1, SIGUSR2, c_int, pthread_cond_t, pthread_mutex_t};
 use osier::patch::Group;
 use patching::{answer, watchdog};
 use std::cell::UnsafeCell;
@@ -19,6 +19,8 @@ const MILLI: Duration = Duration::from_millis(1);
 const ROBUST: &str = "pthread_mutex_lock of a mutex that is robust or changes priorities";
 const SHARED: &str = "pthread_cond_wait of a condition variable that processes share";
 const PRIORITY: &str = "syscall(SYS_futex, ..) with an operation of priority inheritance";
+const SIGSUSPEND: &str = "sigsuspend that an unblocked signal's handler may end";
+const PAUSE: &str = "pause that an unblocked signal's handler may end";
 const STANDARD: &str = "read or poll of the descriptors 0 to 2";
 
 /// An object of C, which is there for ever.
@@ -170,8 +172,10 @@ fn a_futex_of_priorities() {
 fn waits_for_handlers() {
     extern "C" fn handle(_: c_int) {}
     let handler: extern "C" fn(c_int) = handle;
-    // SAFETY: the handler does nothing.
-    unsafe { libc::signal(SIGUSR1, handler as libc::sighandler_t) };
+    for signal in [SIGUSR1, SIGUSR2] {
+        // SAFETY: the handler does nothing.
+        unsafe { libc::signal(signal, handler as libc::sighandler_t) };
+    }
     // SAFETY: no pointers.
     let own = unsafe { libc::pthread_self() };
     // SAFETY: all zero is a set, and an OS thread that waits for this one.
@@ -184,7 +188,7 @@ fn waits_for_handlers() {
     assert_eq!(unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &blocked, null_mut()) }, 0);
     // SAFETY: the set is valid.
     let suspend = || answer(unsafe { libc::sigsuspend(&nothing) } as isize);
-    assert_eq!(blocks("sigsuspend", suspend, send), Err(libc::EINTR));
+    assert_eq!(blocks(SIGSUSPEND, suspend, send), Err(libc::EINTR));
     // SAFETY: the set is valid.
     assert_eq!(unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &nothing, null_mut()) }, 0);
 
@@ -202,7 +206,7 @@ fn waits_for_handlers() {
         OVER.store(1, Ordering::SeqCst);
         paused
     };
-    assert_eq!(blocks("pause", pause, send), Err(libc::EINTR));
+    assert_eq!(blocks(PAUSE, pause, send), Err(libc::EINTR));
 }
 
 /// Has descriptor 0 be a pipe's end; gives the other.
@@ -260,5 +264,5 @@ fn known_blocking_calls_are_made_and_counted() {
         a_futex_of_priorities();
     });
     let text = osier::patch::report().to_string();
-    assert!(text.contains("blocked the OS thread, 1 times: sigsuspend"), "{text}");
+    assert!(text.contains("blocked the OS thread, 1 times: sigsuspend that an unblocked"), "{text}");
 }

@@ -64,6 +64,7 @@
 //! | [`Process`](Group::Process) | `wait` `waitpid` `wait3` `wait4` `waitid` | one child's end by its pidfd; others have an OS thread that waits, and takes nothing |
 //! | | `system` `pclose` | by libc, on an OS thread of its own |
 //! | [`Signal`](Group::Signal) | `sigwait` `sigwaitinfo` `sigtimedwait` | wait for a descriptor of the signals |
+//! | | `sigsuspend` `pause` | wait for the handlers of signals that are blocked; for others see below |
 //! | [`Ipc`](Group::Ipc) | `msgrcv` `msgsnd` `semop` `semtimedop` | tried again and again, with pauses of up to 5 ms |
 //! | | `mq_receive` `mq_timedreceive` `mq_send` `mq_timedsend` | tried, then waited for: a queue of POSIX is a descriptor |
 //! | [`Futex`](Group::Futex) | `syscall` with `SYS_futex` | waits and wake-ups, of std's locks say; see [Locks](#locks) |
@@ -93,7 +94,7 @@
 //! |---|---|---|
 //! | `pthread_mutex_lock` of a mutex that is robust or changes priorities | the kernel knows its owners as OS threads | another kind of mutex |
 //! | `pthread_cond_wait` of a condition variable that processes share | another process's signal would not be seen | a semaphore |
-//! | `sigsuspend` `pause` | wait for a handler on this OS thread | `sigwait`, [`signal`](crate::signal) |
+//! | `sigsuspend` `pause` while a signal that is not blocked has a handler | that one may run on this OS thread at any time, and nothing tells of it | signals that are blocked before, `sigwait`, [`signal`](crate::signal) |
 //! | `read` `readv` `poll` of the descriptors 0 to 2 | std holds a lock of its own while it reads | [`io::stdin`](crate::io::stdin), or a duplicate of the descriptor |
 //! | `syscall` with `SYS_futex` and an operation of priority inheritance | as with mutexes | another operation |
 //! | `syscall` with the number of another call that waits (`SYS_read`, `SYS_epoll_wait`, `SYS_io_uring_enter`...) | made as it is | libc's function of that name |

@@ -32,8 +32,8 @@ const BLOCKING: [&str; 6] = [
     "syscall(SYS_futex, ..) with an operation of priority inheritance",
     "pthread_mutex_lock of a mutex that is robust or changes priorities",
     "pthread_cond_wait of a condition variable that processes share",
-    "sigsuspend",
-    "pause",
+    "sigsuspend that an unblocked signal's handler may end",
+    "pause that an unblocked signal's handler may end",
     "read or poll of the descriptors 0 to 2",
 ];
 

@@ -1,19 +1,26 @@
-//! The group `signal`: `sigwait` and its kin, which take a signal that is blocked and pending.
+//! The group `signal`: `sigwait` and its kin, which take a signal that is blocked and pending; `sigsuspend` and `pause`, which wait for a
+//! handler to run.
 //!
-//! The kernel has a descriptor that is readable while one is; each try is libc's own call that does not wait.
+//! The kernel has a descriptor that is readable while one is pending; each try is libc's own call that does not wait.
 //!
-//! `pause` and `sigsuspend` wait for a handler to run, which nothing tells of but the OS thread itself. They block it, and are noted.
+//! # Handlers
+//!
+//! A signal that the OS thread blocks, and that `sigsuspend` lets in, stays pending until a try wears the mask, as with `ppoll`: so the handler
+//! runs in a try, which says so. The handler of one that is not blocked runs at any time, and the kernel tells nobody. So if there is one such
+//! handler the call blocks the OS thread, and is noted. (To block such signals meanwhile would show: OS threads and processes that others start
+//! then would inherit that.) A handler that is set up only while a call waits does not end it.
 
 use super::Group;
 use super::behind::{Behind, behind, behind_errno};
 use super::deadline::Deadline;
 use super::pauses::Pauses;
-use super::poll::mask_of;
+use super::poll::{Look, mask_of, wait_for_any};
 use super::report::{Blocking, blocks, count};
 use super::wait::{answer, error, on_green, refuse, wait, with_errno};
 use crate::park::Reason;
 use crate::scheduler::Worker;
 use crate::sys::event::Direction;
+use crate::sys::signal::caught;
 use crate::sys::{errno, raw, shimmed};
 use core::ptr;
 use libc::{c_int, siginfo_t, sigset_t, timespec};
@@ -140,19 +147,44 @@ unsafe fn wait_with_errno(
     Some(with_errno(|| waited) as c_int)
 }
 
+/// Waits until a handler has run of a signal that is not in `mask`; `None` if the OS thread is to be blocked for that.
+fn suspend_on_green(mask: shimmed::SignalSet, what: Blocking) -> Option<c_int> {
+    on_green(Group::Signal, |worker| {
+        if caught(!mask & !shimmed::blocked_signals()) != 0 {
+            blocks(what);
+            return None;
+        }
+        let suspended = with_errno(|| {
+            wait_for_any(worker, None, Some(mask), |look| match look {
+                Look::Try => {
+                    let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
+                    // SAFETY: no entries, a valid time; of a mask the kernel reads what a `SignalSet` has.
+                    unsafe { raw::ppoll(ptr::null_mut(), 0, &raw mut none, (&raw const mask).cast()) }
+                }
+                Look::Entries(_) => Ok(0),
+            })
+        });
+        Some(suspended as c_int)
+    })
+    .flatten()
+}
+
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn sigsuspend(mask: *const sigset_t) -> c_int {
     count!(sigsuspend);
-    blocks(Blocking::Sigsuspend);
+    // SAFETY: null or valid, says the caller.
+    let suspended = unsafe { mask_of(mask) }.and_then(|mask| suspend_on_green(mask, Blocking::Sigsuspend));
     // SAFETY: the caller's promise.
-    answer(unsafe { shimmed::rt_sigsuspend(mask) }) as c_int
+    suspended.unwrap_or_else(|| answer(unsafe { shimmed::rt_sigsuspend(mask) }) as c_int)
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn pause() -> c_int {
     count!(pause);
-    blocks(Blocking::Pause);
-    // The system call of this name is not everywhere, and does no more than this one.
-    // SAFETY: no entries, no time, no mask.
-    answer(unsafe { raw::ppoll(ptr::null_mut(), 0, ptr::null_mut(), ptr::null()) }) as c_int
+    let paused = suspend_on_green(shimmed::blocked_signals(), Blocking::Pause);
+    paused.unwrap_or_else(|| {
+        // The system call of this name is not everywhere, and does no more than this one.
+        // SAFETY: no entries, no time, no mask.
+        answer(unsafe { raw::ppoll(ptr::null_mut(), 0, ptr::null_mut(), ptr::null()) }) as c_int
+    })
 }

@@ -64,19 +64,10 @@ impl Sleepers {
     /// `None` if `/proc` does not tell; and as long as signals are caught that are no faults, since a handler may wake anybody
     /// (ours does not).
     pub(crate) fn now() -> Option<Sleepers> {
-        /// The faults: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
-        const FAULTS: u64 = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 30;
         let field = |status: &str, name: &str| {
             status.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
         };
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let caught = u64::from_str_radix(&field(&status, "SigCgt:")?, 16).ok()?;
-        #[cfg(feature = "patch")]
-        let own = if super::cpu_timer::is_installed() { 1 << (super::cpu_timer::SIGNAL - 1) } else { 0 };
-        #[cfg(not(feature = "patch"))]
-        let own = 0;
-        // Those that libc keeps for itself, too.
-        if caught & !FAULTS & !own & !(1 << 31 | 1 << 32) != 0 {
+        if super::signal::caught(u64::MAX) != 0 {
             return None;
         }
         let mut waiting = Vec::new();

@@ -19,6 +19,9 @@ const MAX: i32 = 64;
 /// returns. Stack overflows are reported through them, too.
 const FAULTS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
+/// What else reports what an OS thread has done itself, and the signals that libc keeps for itself.
+const NOBODY_SENDS: [i32; 4] = [libc::SIGTRAP, libc::SIGSYS, 32, 33];
+
 /// The first of the nodes; they are never freed, and reused.
 static NODES: AtomicPtr<Node> = AtomicPtr::new(ptr::null_mut());
 
@@ -227,6 +230,30 @@ fn install(signal: i32) -> io::Result<libc::sigaction> {
 /// The signals of a mask.
 fn numbers(mask: u64) -> impl Iterator<Item = i32> {
     (1..=MAX).filter(move |signal| mask & (1 << (signal - 1)) != 0)
+}
+
+/// Of these signals, bit `number - 1`, those that are caught, but for faults and for what the runtime itself catches unseen.
+pub(crate) fn caught(among: u64) -> u64 {
+    #[cfg(feature = "patch")]
+    let own = if super::cpu_timer::is_installed() { super::cpu_timer::SIGNAL } else { 0 };
+    #[cfg(not(feature = "patch"))]
+    let own = 0;
+    let numbers = (1..=MAX).filter(|number| {
+        among & 1 << (number - 1) != 0
+            && !FAULTS.contains(number)
+            && !NOBODY_SENDS.contains(number)
+            && *number != own
+            && is_caught(*number)
+    });
+    numbers.fold(0, |caught, number| caught | 1 << (number - 1))
+}
+
+fn is_caught(number: i32) -> bool {
+    // SAFETY: all zeroes are a valid `sigaction`.
+    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+    // SAFETY: nothing is changed, and `action` is valid for a write.
+    let asked = unsafe { libc::sigaction(number, ptr::null(), &raw mut action) };
+    asked == 0 && ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction)
 }
 
 #[cfg(test)]
