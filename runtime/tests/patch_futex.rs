@@ -28,6 +28,7 @@ fn stds_locks_park_the_green_thread() {
             what_would_end_a_wait_is_deferred();
             os_threads_and_green_threads_wait_for_one_lock();
             the_call_itself();
+            the_newer_calls();
             other_system_calls();
         });
     }
@@ -355,6 +356,82 @@ fn the_call_itself() {
 }
 
 /// All of a system call's arguments arrive, and its answer is libc's.
+/// `SYS_futex_wake`, `SYS_futex_wait`, `SYS_futex_requeue`, on a word of 32 bits of this process.
+fn newer(number: i64, arguments: [i64; 5]) -> Result<usize, i32> {
+    let [first, second, third, fourth, fifth] = arguments;
+    // SAFETY: the arguments are what these system calls take.
+    answer(unsafe { libc::syscall(number, first, second, third, fourth, fifth) } as isize)
+}
+
+const WAKE: i64 = 454;
+const WAIT: i64 = 455;
+const REQUEUE: i64 = 456;
+const FLAGS: i64 = 2 | libc::FUTEX_PRIVATE_FLAG as i64;
+const ALL: i64 = u32::MAX as i64;
+
+fn the_newer_calls() {
+    let word: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
+    let other: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
+    let at = |word: &'static AtomicU32| word.as_ptr().expose_provenance() as i64;
+    let wait = move |value, bits| newer(WAIT, [at(word), value, bits, FLAGS, 0]);
+    let wake = move |bits, count| newer(WAKE, [at(word), bits, count, FLAGS, 0]);
+    let old_wait = move || futex(word, libc::FUTEX_WAIT, 0, None, 0);
+    if wake(ALL, 1) == Err(libc::ENOSYS) {
+        // Before Linux 6.7, on green threads, too.
+        let waiter = osier::spawn(old_wait);
+        osier::yield_now();
+        assert_eq!((wait(0, ALL), wake(ALL, 1)), (Err(libc::ENOSYS), Err(libc::ENOSYS)));
+        assert_eq!(futex(word, libc::FUTEX_WAKE, 1, None, 0), Ok(1));
+        return assert_eq!(waiter.join().unwrap(), Ok(0));
+    }
+    assert_eq!((wait(1, ALL), wait(0, 0)), (Err(libc::EAGAIN), Err(libc::EINVAL)));
+    // Each meets the older one.
+    let woken = neighbour_goes_on("futex_wait", move || wait(0, ALL), || assert_eq!(wake(ALL, 1), Ok(1)));
+    assert_eq!(woken, Ok(0));
+    let old_wake = || assert_eq!(futex(word, libc::FUTEX_WAKE, 1, None, 0), Ok(1));
+    assert_eq!(neighbour_goes_on("futex_wait", move || wait(0, ALL), old_wake), Ok(0));
+    assert_eq!(neighbour_goes_on("futex", old_wait, || assert_eq!(wake(ALL, 1), Ok(1))), Ok(0));
+    let some = || {
+        assert_eq!((wake(1, 1), wake(2, 0), wake(0, 1)), (Ok(0), Ok(0), Err(libc::EINVAL)));
+        assert_eq!(newer(WAKE, [at(word), 2, 1, 1 << 20, 0]), Err(libc::EINVAL), "no such flag");
+        assert_eq!(wake(2, 1), Ok(1));
+    };
+    assert_eq!(neighbour_goes_on("futex_wait", move || wait(0, 2), some), Ok(0));
+
+    // Both kinds, each of which is counted.
+    let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(move || wait(0, ALL))).collect();
+    let waiters: Vec<_> = (0..2).map(|_| osier::spawn(move || wait(0, ALL))).collect();
+    let mut woken = 0;
+    while woken < 4 {
+        woken += wake(ALL, 1).unwrap();
+        osier::yield_now();
+    }
+    assert_eq!(wake(ALL, 1), Ok(0));
+    waiters.into_iter().for_each(|waiter| assert_eq!(waiter.join().unwrap(), Ok(0)));
+    threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), Ok(0)));
+
+    // Moved: of the value 0, to another word.
+    let moves = || {
+        let waiters = [[0, at(word), FLAGS], [0, at(other), FLAGS]];
+        let waiters = waiters.as_ptr().expose_provenance() as i64;
+        assert_eq!(newer(REQUEUE, [waiters, 0, 0, 1, 0]), Ok(1));
+    };
+    assert_eq!(neighbour_goes_on("futex_wait", move || wait(0, ALL), moves), Ok(0));
+
+    let start = Instant::now();
+    let neighbour = osier::spawn(|| osier::sleep(MILLI));
+    for clock in [libc::CLOCK_MONOTONIC, libc::CLOCK_REALTIME] {
+        let until = time(now(clock) + 5_000_000);
+        let until = (&raw const until).expose_provenance() as i64;
+        // SAFETY: the word and the time are valid.
+        let waited =
+            unsafe { libc::syscall(WAIT, word.as_ptr(), 0_i64, ALL, FLAGS, until, i64::from(clock)) };
+        assert_eq!(answer(waited as isize), Err(libc::ETIMEDOUT));
+    }
+    assert!(start.elapsed() >= 10 * MILLI && neighbour.is_finished());
+    neighbour.join().unwrap();
+}
+
 fn other_system_calls() {
     // SAFETY: takes no pointers.
     assert_eq!(unsafe { libc::syscall(libc::SYS_getpid) }, std::process::id().into());

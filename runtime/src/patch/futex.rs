@@ -27,6 +27,11 @@ const LOOK: Duration = Duration::from_millis(5);
 /// `FUTEX_LOCK_PI2`.
 const LOCK_PI2: c_int = 13;
 
+/// `SYS_futex_wake`, `SYS_futex_wait` and `SYS_futex_requeue`.
+pub(super) const WAKE: c_long = 454;
+pub(super) const WAIT: c_long = 455;
+pub(super) const REQUEUE: c_long = 456;
+
 /// As `syscall(2)`, which takes as many arguments as the system call has. What is neither a futex's nor
 /// [watched](system_calls::WATCHED) goes straight on, with the registers and the stack as they are.
 #[cfg(target_arch = "x86_64")]
@@ -172,7 +177,12 @@ fn wait(arguments: &Arguments, bits: u32, is_absolute: bool) -> c_long {
     if std_park::is_being_told() {
         return fail(-c_long::from(std_park::tell(arguments.address as usize)));
     }
-    let waited = on_green(Group::Futex, |worker| {
+    wait_on_green(arguments, bits, is_absolute).unwrap_or_else(|| arguments.call())
+}
+
+/// Waits on a green thread; `None` if the kernel is to do it, or to refuse it.
+fn wait_on_green(arguments: &Arguments, bits: u32, is_absolute: bool) -> Option<c_long> {
+    on_green(Group::Futex, |worker| {
         // What the kernel refuses it shall refuse.
         let address = core::ptr::with_exposed_provenance::<AtomicU32>(arguments.address as usize);
         if address.is_null() || !address.is_aligned() || bits == 0 || !worker.may_switch() {
@@ -197,8 +207,8 @@ fn wait(arguments: &Arguments, bits: u32, is_absolute: bool) -> c_long {
         let code = wait_green(worker, arguments, word, bits, &deadline);
         errno::set(if code == 0 { before } else { code });
         Some(if code == 0 { 0 } else { -1 })
-    });
-    waited.flatten().unwrap_or_else(|| arguments.call())
+    })
+    .flatten()
 }
 
 /// Gives 0 or an error's number.
@@ -233,8 +243,6 @@ fn wait_green(
 }
 
 fn wake(arguments: &Arguments, bits: u32) -> c_long {
-    /// Whose turn it is to be woken first.
-    static TURN: AtomicUsize = AtomicUsize::new(0);
     if !addresses::anybody_waits() {
         return arguments.call();
     }
@@ -243,9 +251,14 @@ fn wake(arguments: &Arguments, bits: u32) -> c_long {
         return 0;
     }
     let Ok(count) = usize::try_from(arguments.value as c_int) else { return arguments.call() };
-    let key = arguments.key();
+    wake_both(arguments.key(), bits, count, |count| Arguments { value: count as c_long, ..*arguments }.make())
+}
+
+/// Wakes so many of both kinds, those in the kernel by that call.
+fn wake_both(key: Key, bits: u32, count: usize, in_kernel: impl Fn(usize) -> c_long) -> c_long {
+    /// Whose turn it is to be woken first.
+    static TURN: AtomicUsize = AtomicUsize::new(0);
     let before = errno::last();
-    let in_kernel = |count: usize| Arguments { value: count as c_long, ..*arguments }.make();
     // A green thread in `std::thread::park` is woken besides: the OS thread itself may wait for the same token.
     let parked = Key { what: What::StdToken, ..key };
     let result = if addresses::wake(parked, usize::MAX, bits) > 0 || !addresses::is_awaited(key) {
@@ -273,8 +286,75 @@ fn move_waiters(arguments: &Arguments, words: &[c_long]) -> c_long {
     if result < 0 || !addresses::anybody_waits() {
         return answer(result);
     }
-    let woken: usize = words.iter().map(|&word| addresses::wake(key(word), usize::MAX, u32::MAX)).sum();
-    answer(result + woken as c_long)
+    wake_besides(result, words)
+}
+
+/// Wakes all green threads that wait for these words, after the kernel has woken so many OS threads.
+fn wake_besides(woken: c_long, words: &[c_long]) -> c_long {
+    let green: usize = words.iter().map(|&word| addresses::wake(key(word), usize::MAX, u32::MAX)).sum();
+    woken + green as c_long
+}
+
+/// Makes one of the calls of Linux 6.7 about futexes, which do what operations of `SYS_futex` do, and meet those.
+pub(super) fn call_newer(number: c_long, given: &[c_long; 6]) -> c_long {
+    count!(syscall);
+    // SAFETY: what the caller of `syscall` answers for.
+    let made = |arguments| unsafe { call(number, arguments) };
+    if !is_active(Group::Futex) {
+        return answer(made(*given));
+    }
+    match number {
+        WAIT => wait_newer(given, made),
+        WAKE if addresses::anybody_waits() => wake_newer(given, made),
+        REQUEUE => {
+            let result = made(*given);
+            if result < 0 || !addresses::anybody_waits() {
+                return answer(result);
+            }
+            // Two of the kernel's `struct futex_waitv`, each with the address in the second place.
+            let first = core::ptr::with_exposed_provenance::<[u64; 3]>(given[0] as usize);
+            // SAFETY: the kernel has read it.
+            let [_, address, _] = unsafe { first.read() };
+            wake_besides(result, &[address as c_long])
+        }
+        _ => answer(made(*given)),
+    }
+}
+
+/// `futex_wait`: the address, the value, the bits, the flags, the time and its clock.
+fn wait_newer(given: &[c_long; 6], made: impl Fn([c_long; 6]) -> c_long) -> c_long {
+    let &[address, value, bits, flags, time, clock] = given;
+    let waited = on_green(Group::Futex, |worker| {
+        if !worker.may_switch() {
+            return None;
+        }
+        let passed = timespec { tv_sec: 0, tv_nsec: 0 };
+        let passed = (&raw const passed).expose_provenance() as c_long;
+        let clock = if time == 0 { libc::CLOCK_MONOTONIC.into() } else { clock };
+        // The kernel refuses what it does not know, and says whether there is need to wait.
+        match made([address, value, bits, flags, passed, clock]) {
+            needed if needed == -c_long::from(libc::ETIMEDOUT) => {}
+            result => return Some(answer(result)),
+        }
+        let real = if clock == c_long::from(libc::CLOCK_REALTIME) { libc::FUTEX_CLOCK_REALTIME } else { 0 };
+        // Private ones have the same flag.
+        let operation = c_long::from(flags as c_int & libc::FUTEX_PRIVATE_FLAG | real);
+        let number = libc::SYS_futex;
+        let arguments = Arguments { number, address, operation, value, time, second_address: 0, bits };
+        wait_on_green(&arguments, bits as u32, true)
+    });
+    waited.flatten().unwrap_or_else(|| answer(made(*given)))
+}
+
+/// `futex_wake`: the address, the bits, the number of waiters, the flags.
+fn wake_newer(given: &[c_long; 6], made: impl Fn([c_long; 6]) -> c_long) -> c_long {
+    let &[address, bits, count, flags, ..] = given;
+    let in_kernel = |count: usize| made([address, bits, count as c_long, flags, 0, 0]);
+    // To wake nobody: the kernel refuses what it does not know.
+    match (in_kernel(0), usize::try_from(count as c_int)) {
+        (0, Ok(count)) => wake_both(key(address), bits as u32, count, in_kernel),
+        _ => answer(made(*given)),
+    }
 }
 
 /// Has all wake-ups come here, also while nobody waits.

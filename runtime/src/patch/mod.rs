@@ -67,7 +67,7 @@
 //! | | `sigsuspend` `pause` | wait for the handlers of signals that are blocked; for others see below |
 //! | [`Ipc`](Group::Ipc) | `msgrcv` `msgsnd` `semop` `semtimedop` | tried again and again, with pauses of up to 5 ms |
 //! | | `mq_receive` `mq_timedreceive` `mq_send` `mq_timedsend` | tried, then waited for: a queue of POSIX is a descriptor |
-//! | [`Futex`](Group::Futex) | `syscall` with `SYS_futex` | waits and wake-ups, of std's locks say; see [Locks](#locks) |
+//! | [`Futex`](Group::Futex) | `syscall` with `SYS_futex`, `SYS_futex_wait`, `SYS_futex_wake`, `SYS_futex_requeue` | waits and wake-ups, of std's locks say; see [Locks](#locks) |
 //! | | `pthread_mutex_lock` `pthread_mutex_trylock` `pthread_mutex_timedlock` `pthread_mutex_clocklock` `pthread_mutex_unlock` `mtx_lock` `mtx_trylock` `mtx_timedlock` `mtx_unlock` | normal, adaptive, recursive, error-checking |
 //! | | `pthread_cond_wait` `pthread_cond_timedwait` `pthread_cond_clockwait` `pthread_cond_signal` `pthread_cond_broadcast` `cnd_wait` `cnd_timedwait` `cnd_signal` `cnd_broadcast` | |
 //! | | `sem_wait` `sem_timedwait` `sem_clockwait` `sem_post` | |
@@ -97,7 +97,7 @@
 //! | `sigsuspend` `pause` while a signal that is not blocked has a handler | that one may run on this OS thread at any time, and nothing tells of it | signals that are blocked before, `sigwait`, [`signal`](crate::signal) |
 //! | `read` `readv` `poll` of the descriptors 0 to 2 | std holds a lock of its own while it reads | [`io::stdin`](crate::io::stdin), or a duplicate of the descriptor |
 //! | `syscall` with `SYS_futex` and an operation of priority inheritance | as with mutexes | another operation |
-//! | `syscall` with the number of another call that waits (`SYS_read`, `SYS_epoll_wait`, `SYS_io_uring_enter`...) | made as it is | libc's function of that name |
+//! | `syscall` with the number of another call that waits (`SYS_read`, `SYS_epoll_wait`, `SYS_futex_waitv`, `SYS_io_uring_enter`...) | made as it is | libc's function of that name |
 //!
 //! [`report`] counts what green threads have done with each shim, and the calls of this second table that were made so that they may
 //! wait.

@@ -1,9 +1,10 @@
 //! Blocking system calls that are made through libc's function `syscall`: they are made, and counted if a green thread makes them.
 //!
-//! Of the numbers only the futex's is a shim. The others are what somebody has called who does not want libc's functions, and
+//! Of the numbers only the futexes' are shims, the newer ones of which come here first. The others are what somebody has called who does not want libc's functions, and
 //! with which arguments the kernel would have to be asked; so they block the OS thread.
 
 use super::connect::polls;
+use super::futex;
 use super::report::{blocks_in_system_call, on_patched_green_thread};
 use super::wait::is_nonblocking;
 use crate::sys::futex::call;
@@ -90,9 +91,15 @@ pub(super) static LIST: &[SystemCall] = system_calls! {
     SYS_pause Always;
 };
 
+/// For a number of [`futex::call_newer`].
+const NEWER_FUTEX: u8 = u8::MAX;
+
 /// For each number its place in the list, counted from 1; 0 for those that are not in it.
 pub(super) static WATCHED: [u8; 512] = {
     let mut watched = [0; 512];
+    watched[futex::WAKE as usize] = NEWER_FUTEX;
+    watched[futex::WAIT as usize] = NEWER_FUTEX;
+    watched[futex::REQUEUE as usize] = NEWER_FUTEX;
     let mut at = 0;
     while at < LIST.len() {
         watched[LIST[at].number as usize] = at as u8 + 1;
@@ -101,7 +108,7 @@ pub(super) static WATCHED: [u8; 512] = {
     watched
 };
 
-/// Makes a system call of the list, all of which return once, and on the stack that they were made on.
+/// Makes a system call that is watched, all of which return once, and on the stack that they were made on.
 pub(super) extern "C" fn watch(
     number: c_long,
     first: c_long,
@@ -112,8 +119,12 @@ pub(super) extern "C" fn watch(
     sixth: c_long,
 ) -> c_long {
     let arguments = [first, second, third, fourth, fifth, sixth];
+    let watched = WATCHED[number as usize];
+    if watched == NEWER_FUTEX {
+        return futex::call_newer(number, &arguments);
+    }
     if on_patched_green_thread() {
-        let at = usize::from(WATCHED[number as usize]) - 1;
+        let at = usize::from(watched) - 1;
         if LIST[at].waits.holds_for(&arguments) {
             blocks_in_system_call(at);
         }
