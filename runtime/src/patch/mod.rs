@@ -137,6 +137,8 @@
 //!   goes on.
 //! - Outside of green threads the shims make libc's system calls; unlike libc's functions they are no points of
 //!   `pthread_cancel`.
+//! - glibc's other names for some of these functions (`__poll`, `__read`, `__libc_system`) and `sigpause` are not defined here. Hardly anybody
+//!   calls them: of the libraries of a distribution none but glibc's own.
 //! - A library that was opened with `dlopen(RTLD_DEEPBIND)`, calls that glibc makes inside of itself (for `fgets`, say), system calls that are made
 //!   without libc, and statically linked glibc are out of reach.
 //! - On a green thread a blocking `MSG_PEEK | MSG_WAITALL` and `SO_RCVLOWAT` do not wait for more than the first bytes.
