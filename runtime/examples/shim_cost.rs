@@ -2,7 +2,7 @@
 //! everything patched; `.ci/shim-cost` counts the instructions and system calls of that.
 //!
 //! `shim_cost raw|send|recv COUNT`: by system calls alone; with `send` through its shim; with `recv` through its shim.
-//! `shim_cost mutex|rwlock COUNT`: a mutex of pthreads; a reader-writer lock of pthreads, to read.
+//! `shim_cost mutex|recursive|rwlock COUNT`: a mutex of pthreads; one that knows its owner; a reader-writer lock of pthreads, to read.
 #![expect(unsafe_code, reason = "calls libc")]
 
 use libc::iovec;
@@ -22,6 +22,10 @@ fn main() -> ExitCode {
     let done = osier::run(|| match mode.as_str() {
         "mutex" => {
             let mutex = UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER);
+            (0..count).filter(|_| locks(&mutex)).count()
+        }
+        "recursive" => {
+            let mutex = UnsafeCell::new(libc::PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP);
             (0..count).filter(|_| locks(&mutex)).count()
         }
         "rwlock" => {

@@ -20,14 +20,15 @@ thread_local! {
 
 /// Runs `f`, which does not switch, and in which shims block.
 pub(crate) fn run<T>(f: impl FnOnce() -> T) -> T {
-    struct Leave;
+    struct Leave(usize);
     impl Drop for Leave {
         fn drop(&mut self) {
-            DEPTH.set(DEPTH.get() - 1);
+            DEPTH.set(self.0);
         }
     }
-    DEPTH.set(DEPTH.get() + 1);
-    let _leave = Leave;
+    let outside = DEPTH.get();
+    DEPTH.set(outside + 1);
+    let _leave = Leave(outside);
     f()
 }
 

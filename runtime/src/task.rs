@@ -251,7 +251,7 @@ impl Task {
     ///
     /// The caller must be the worker that the task belongs to.
     #[cfg(feature = "patch")]
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn home_of_own(&self) -> &Home {
         &self.home
     }

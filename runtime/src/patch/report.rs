@@ -103,16 +103,16 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 impl Call {
     /// `bits`: of the groups of the shim.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(index: usize, bits: u32) -> Call {
         let waits = if is_any_active(bits) { waits() } else { ptr::null() };
-        // SAFETY: null, or the count of the green thread that runs.
-        let Some(before) = (unsafe { waits.as_ref() }) else {
+        if waits.is_null() {
             return Call { counted: None, waits: 0 };
-        };
+        }
         let counts = &COUNTS[index];
         counts.calls.fetch_add(1, Ordering::Relaxed);
-        Call { counted: Some((counts, waits)), waits: before.get() }
+        // SAFETY: the count of the green thread that runs.
+        Call { counted: Some((counts, waits)), waits: unsafe { &*waits }.get() }
     }
 }
 
@@ -128,10 +128,18 @@ impl Drop for Call {
     }
 }
 
-/// Where the running green thread counts the waits that it has begun; null if none runs.
-#[inline]
+/// Where the running green thread counts the waits that it has begun; null if none runs. Here and below in few steps also where
+/// nothing is optimised: each call of a shim comes here.
+#[inline(always)]
 fn waits() -> *const Cell<u64> {
-    with_worker(|worker| worker.and_then(Worker::waits).map_or(ptr::null(), ptr::from_ref))
+    with_worker(|worker| {
+        if let Some(worker) = worker
+            && let Some(waits) = worker.waits()
+        {
+            return ptr::from_ref(waits);
+        }
+        ptr::null()
+    })
 }
 
 /// One shim in a [`Report`].

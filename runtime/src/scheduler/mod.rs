@@ -67,7 +67,7 @@ pub(crate) enum Place<'a> {
 }
 
 /// Runs `f` with the worker of this OS thread.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_worker<T>(f: impl FnOnce(Option<&Worker>) -> T) -> T {
     // SAFETY: `enter` sets the pointer and takes it back before its borrow of the worker ends; and `f` returns before `enter`
     // does, since it runs inside of it, on the same OS thread.

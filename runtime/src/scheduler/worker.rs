@@ -146,7 +146,7 @@ impl Worker {
 
     /// How many waits the running green thread has begun; `None` between two.
     #[cfg(feature = "patch")]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn waits(&self) -> Option<&Cell<u64>> {
         let running = self.current()?;
         // SAFETY: a worker runs none but its own.
@@ -182,7 +182,7 @@ impl Worker {
     }
 
     /// The running green thread; `None` between two.
-    #[inline]
+    #[inline(always)]
     fn current(&self) -> Option<&Task> {
         // SAFETY: null, or set by `run`, which holds the green thread until it has cleared this; and this is called by code that
         // runs on that green thread's stack, which keeps the reference no longer than it runs itself.
@@ -203,7 +203,7 @@ impl Worker {
 
     /// The id of the running green thread; 0 between two.
     #[inline]
-    pub(super) fn running_id(&self) -> u64 {
+    pub(crate) fn running_id(&self) -> u64 {
         self.current().map_or(0, |task| task.id)
     }
 

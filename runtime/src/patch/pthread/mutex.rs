@@ -21,7 +21,7 @@ use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_swit
 use crate::inside;
 use crate::park::Reason;
 use crate::primitive::Mutex;
-use crate::scheduler::{Worker, running_id};
+use crate::scheduler::Worker;
 use core::time::Duration;
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
 use std::io::Read;
@@ -98,13 +98,13 @@ fn knows_its_owner(kind: c_int) -> bool {
 /// # Safety
 ///
 /// The mutex must be valid and of this kind, and the caller on a green thread.
-unsafe fn try_on_green(mutex: *mut pthread_mutex_t, kind: c_int) -> Try {
+unsafe fn try_on_green(worker: &Worker, mutex: *mut pthread_mutex_t, kind: c_int) -> Try {
     let busy = |answer| if answer == libc::EBUSY { Try::Busy } else { Try::Done(answer) };
     if !knows_its_owner(kind) {
         return busy(behind!(TRY_LOCK, mutex));
     }
     let is_recursive = kind & TYPE == libc::PTHREAD_MUTEX_RECURSIVE;
-    let me = running_id();
+    let me = worker.running_id();
     with_owner(mutex, |owner| match owner {
         Some((id, _)) if *id != me => Try::Busy,
         Some(_) if !is_recursive => Try::Done(libc::EDEADLK),
@@ -135,7 +135,7 @@ pub(super) unsafe fn lock_on_green(
         return None;
     }
     // SAFETY: the caller's promise.
-    let attempt = || unsafe { try_on_green(mutex, kind) };
+    let attempt = || unsafe { try_on_green(worker, mutex, kind) };
     let key = Key { address: mutex as usize, what: What::Mutex };
     let reason = Reason::Pthread("pthread mutex", mutex as usize);
     loop {
@@ -207,7 +207,7 @@ unsafe fn block_for(mutex: *mut pthread_mutex_t, deadline: &Deadline, worker: &W
         0 => {
             // SAFETY: the caller's promise.
             if knows_its_owner(unsafe { kind_of(mutex) }) {
-                with_owner(mutex, |owner| *owner = Some((running_id(), 1)));
+                with_owner(mutex, |owner| *owner = Some((worker.running_id(), 1)));
             }
             Blocked::Locked
         }
@@ -231,8 +231,8 @@ fn sleeps(id: c_int) -> bool {
 }
 
 /// Unlocks a mutex that knows its owner, on a green thread.
-fn unlock_owned(mutex: *mut pthread_mutex_t, unlock: impl FnOnce() -> c_int) -> c_int {
-    let me = running_id();
+fn unlock_owned(worker: &Worker, mutex: *mut pthread_mutex_t, unlock: impl FnOnce() -> c_int) -> c_int {
+    let me = worker.running_id();
     with_owner(mutex, |owner| match owner {
         Some((id, _)) if *id != me => libc::EPERM,
         _ => {
@@ -257,7 +257,7 @@ pub(super) unsafe fn unlock(mutex: *mut pthread_mutex_t) -> c_int {
     // SAFETY: the caller's promise.
     let answer = if knows_its_owner(unsafe { kind_of(mutex) }) {
         let unlock = || behind!(UNLOCK, mutex);
-        on_green_that_may_switch(|_| Some(unlock_owned(mutex, unlock))).unwrap_or_else(unlock)
+        on_green_that_may_switch(|worker| Some(unlock_owned(worker, mutex, unlock))).unwrap_or_else(unlock)
     } else {
         behind!(UNLOCK, mutex)
     };
@@ -289,7 +289,7 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_trylock(mutex: *mut pthr
     let kind = unsafe { kind_of(mutex) };
     if is_active(Group::Futex) && knows_its_owner(kind) {
         // SAFETY: the caller's promise.
-        let tried = on_green_that_may_switch(|_| match unsafe { try_on_green(mutex, kind) } {
+        let tried = on_green_that_may_switch(|worker| match unsafe { try_on_green(worker, mutex, kind) } {
             // What a try says where a lock would.
             Try::Busy | Try::Done(libc::EDEADLK) => Some(libc::EBUSY),
             Try::Done(answer) => Some(answer),
