@@ -328,3 +328,43 @@ fn calls_for_readiness_are_cooperative() {
         masks();
     });
 }
+
+/// What is pointed at is for the kernel to read, and to refuse.
+#[test]
+fn off_green_threads_pointers_that_lead_nowhere_are_refused() {
+    osier::patch::all();
+    let (one, _other) = UnixStream::pair().unwrap();
+    let fd = one.as_raw_fd();
+    // SAFETY: no pointers.
+    let set = unsafe { OwnedFd::from_raw_fd(libc::epoll_create1(libc::EPOLL_CLOEXEC)) };
+    let set = set.as_raw_fd();
+    let mut event = epoll_event { events: 0, u64: 0 };
+    let event = &raw mut event;
+    // SAFETY: all zero is a message of nothing.
+    let mut message: libc::mmsghdr = unsafe { zeroed() };
+    let message = &raw mut message;
+    let nowhere = std::ptr::without_provenance_mut::<timespec>(8);
+    let mask: *const sigset_t = nowhere.cast_const().cast();
+    let short = millis(1);
+    let calls: [(&str, &dyn Fn() -> libc::c_int); 8] = [
+        // SAFETY: the kernel reads what it is given, here and below.
+        ("nanosleep", &|| unsafe { libc::nanosleep(nowhere, null_mut()) }),
+        // SAFETY: as above.
+        ("ppoll", &|| unsafe { libc::ppoll(null_mut(), 0, &short, mask) }),
+        // SAFETY: as above.
+        ("pselect", &|| unsafe { libc::pselect(0, null_mut(), null_mut(), null_mut(), &short, mask) }),
+        // SAFETY: as above.
+        ("epoll_pwait", &|| unsafe { libc::epoll_pwait(set, event, 1, 1, mask) }),
+        // SAFETY: as above.
+        ("epoll_pwait2", &|| unsafe { libc::epoll_pwait2(set, event, 1, nowhere, null()) }),
+        // SAFETY: as above.
+        ("recvmmsg", &|| unsafe { libc::recvmmsg(fd, message, 1, 0, nowhere) }),
+        // SAFETY: as above.
+        ("sigsuspend", &|| unsafe { libc::sigsuspend(mask) }),
+        // SAFETY: as above.
+        ("sigtimedwait", &|| unsafe { libc::sigtimedwait(mask, null_mut(), &short) }),
+    ];
+    for (name, call) in calls {
+        assert_eq!(answer(call() as isize), Err(libc::EFAULT), "{name}");
+    }
+}

@@ -36,9 +36,9 @@ pub(super) unsafe extern "C" fn epoll_pwait(
     count!(epoll_pwait);
     let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
     // SAFETY: null or valid, by the function's contract.
-    let set = unsafe { mask_of(mask) };
+    let set = || unsafe { mask_of(mask) };
     // SAFETY: the caller's promise.
-    let waited = unsafe { wait_green(epoll, events, room, limit, set) };
+    let waited = unsafe { wait_green(epoll, events, room, || Some(limit), set) };
     // SAFETY: the caller's promise.
     waited.unwrap_or_else(|| unsafe { original::epoll_pwait(epoll, events, room, timeout, mask) })
 }
@@ -53,18 +53,17 @@ pub(super) unsafe extern "C" fn epoll_pwait2(
 ) -> c_int {
     count!(epoll_pwait2);
     // SAFETY: null or valid, by the function's contract.
-    if let Some(time) = unsafe { limit_of(limit) } {
-        // SAFETY: null or valid, by the function's contract.
-        let set = unsafe { mask_of(mask) };
-        // SAFETY: the caller's promise.
-        if let Some(waited) = unsafe { wait_green(epoll, events, room, time, set) } {
-            return waited;
-        }
-    }
+    let time = || unsafe { limit_of(limit) };
+    // SAFETY: null or valid, by the function's contract.
+    let set = || unsafe { mask_of(mask) };
     // SAFETY: the caller's promise.
-    unsafe { original::epoll_pwait2(epoll, events, room, limit, mask) }
+    let waited = unsafe { wait_green(epoll, events, room, time, set) };
+    // SAFETY: the caller's promise.
+    waited.unwrap_or_else(|| unsafe { original::epoll_pwait2(epoll, events, room, limit, mask) })
 }
 
+/// What is pointed at is read on a green thread alone.
+///
 /// # Safety
 ///
 /// `events` must have room for `room` of them.
@@ -72,18 +71,23 @@ unsafe fn wait_green(
     epoll: c_int,
     events: *mut epoll_event,
     room: c_int,
-    limit: Option<Duration>,
-    mask: Option<SignalSet>,
+    limit: impl FnOnce() -> Option<Option<Duration>>,
+    mask: impl FnOnce() -> Option<SignalSet>,
 ) -> Option<c_int> {
-    if limit == Some(Duration::ZERO) || (0..=libc::STDERR_FILENO).contains(&epoll) {
+    if (0..=libc::STDERR_FILENO).contains(&epoll) {
         return None;
     }
     let waited = on_green(Group::Poll, |worker| {
-        with_errno(|| {
+        let limit = limit()?;
+        if limit == Some(Duration::ZERO) {
+            return None;
+        }
+        let mask = mask();
+        Some(with_errno(|| {
             wait_for_any(worker, limit, mask, |look| match look {
                 Look::Try => {
                     // SAFETY: the caller's promise.
-                    let ready = unsafe { shimmed::epoll_pwait(epoll, events, room, 0, None) }?;
+                    let ready = unsafe { shimmed::epoll_pwait(epoll, events, room, 0, ptr::null()) }?;
                     match mask {
                         Some(mask) if ready == 0 => let_signals_in(&mask),
                         _ => Ok(ready),
@@ -94,9 +98,9 @@ unsafe fn wait_green(
                     Ok(0)
                 }
             })
-        })
+        }))
     });
-    waited.map(|waited| waited as c_int)
+    waited.flatten().map(|waited| waited as c_int)
 }
 
 /// Has pending signals handled that the mask does not block: an `epoll_pwait` that does not wait does not do that.

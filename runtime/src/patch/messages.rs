@@ -25,25 +25,23 @@ pub(super) unsafe extern "C" fn recvmmsg(
     timeout: *mut timespec,
 ) -> c_int {
     count!(recvmmsg);
-    // SAFETY: null or valid, by the function's contract.
-    let limit = unsafe { super::poll::limit_of(timeout) };
-    let received = match limit {
-        Some(limit) if flags & (libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE | libc::MSG_OOB) == 0 => {
-            on_descriptor(fd, |worker| {
-                let start = worker.now();
-                // SAFETY: the caller's promise.
-                let received = unsafe { receive(worker, fd, messages, count, flags, limit) };
-                if let Some(limit) = limit {
-                    let left = limit.saturating_sub(worker.now().saturating_duration_since(start));
-                    // SAFETY: there is a limit, so it is valid, and for a write too, by the function's contract.
-                    unsafe { *timeout = original::timespec_of(left) };
-                }
-                received
-            })
-        }
-        _ => None,
-    };
-    match received {
+    let may_wait = flags & (libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE | libc::MSG_OOB) == 0;
+    let received = may_wait.then(|| {
+        on_descriptor(fd, |worker| {
+            // SAFETY: null or valid, by the function's contract.
+            let limit = unsafe { super::poll::limit_of(timeout) }.ok_or_else(|| error(libc::EINVAL))?;
+            let start = worker.now();
+            // SAFETY: the caller's promise.
+            let received = unsafe { receive(worker, fd, messages, count, flags, limit) };
+            if let Some(limit) = limit {
+                let left = limit.saturating_sub(worker.now().saturating_duration_since(start));
+                // SAFETY: there is a limit, so it is valid, and for a write too, by the function's contract.
+                unsafe { *timeout = original::timespec_of(left) };
+            }
+            received
+        })
+    });
+    match received.flatten() {
         Some(received) => received as c_int,
         // SAFETY: the caller's promise.
         None => unsafe { original::recvmmsg(fd, messages, count, flags, timeout) },

@@ -34,9 +34,9 @@ pub(super) unsafe extern "C" fn poll(entries: *mut pollfd, count: nfds_t, timeou
     count!(poll);
     let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
     // SAFETY: the caller's promise.
-    let polled = unsafe { poll_green(entries, count, limit, None) };
+    let polled = on_green(Group::Poll, |worker| unsafe { poll_green(worker, entries, count, limit, None) });
     // SAFETY: the caller's promise.
-    polled.unwrap_or_else(|| unsafe { original::poll(entries, count, timeout) })
+    polled.flatten().unwrap_or_else(|| unsafe { original::poll(entries, count, timeout) })
 }
 
 #[unsafe(no_mangle)]
@@ -47,17 +47,16 @@ pub(super) unsafe extern "C" fn ppoll(
     mask: *const sigset_t,
 ) -> c_int {
     count!(ppoll);
-    // SAFETY: null or valid, by the function's contract.
-    if let Some(limit) = unsafe { limit_of(limit) } {
+    let polled = on_green(Group::Poll, |worker| {
+        // SAFETY: null or valid, by the function's contract.
+        let limit = unsafe { limit_of(limit) }?;
         // SAFETY: null or valid, by the function's contract.
         let mask = unsafe { mask_of(mask) };
         // SAFETY: the caller's promise.
-        if let Some(ready) = unsafe { poll_green(entries, count, limit, mask) } {
-            return ready;
-        }
-    }
+        unsafe { poll_green(worker, entries, count, limit, mask) }
+    });
     // SAFETY: the caller's promise.
-    unsafe { original::ppoll(entries, count, limit, mask) }
+    polled.flatten().unwrap_or_else(|| unsafe { original::ppoll(entries, count, limit, mask) })
 }
 
 /// How long a call is to wait, `None` for as long as it takes; or nothing if that is invalid, for the kernel to refuse.
@@ -92,6 +91,7 @@ pub(super) unsafe fn mask_of(mask: *const sigset_t) -> Option<SignalSet> {
 ///
 /// `entries` must point at `count` entries that nobody else uses until it returns.
 unsafe fn poll_green(
+    worker: &Worker,
     entries: *mut pollfd,
     count: nfds_t,
     limit: Option<Duration>,
@@ -100,43 +100,40 @@ unsafe fn poll_green(
     if limit == Some(Duration::ZERO) {
         return None;
     }
-    on_green(Group::Poll, |worker| {
-        let attempt = || {
-            let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
-            let mask = mask.as_ref().map_or(ptr::null(), ptr::from_ref).cast();
-            // SAFETY: the caller's promise; a valid time; of a mask the kernel reads what a `SignalSet` has.
-            unsafe { raw::ppoll(entries, count, &raw mut none, mask) }
-        };
-        // At first the kernel, which refuses what cannot be.
-        let first = match attempt() {
-            Ok(ready) => ready,
-            Err(refused) => return Some(answer(Err(refused)) as c_int),
-        };
-        let len = usize::try_from(count).ok()?;
-        let all = || match len {
-            0 => &[],
-            // SAFETY: the kernel has read so many, and writes none of them while this is used.
-            len => unsafe { slice::from_raw_parts(entries.cast_const(), len) },
-        };
-        if all().iter().any(|entry| (0..=libc::STDERR_FILENO).contains(&entry.fd)) {
-            if first == 0 {
-                blocks(Blocking::StandardStream);
-            }
-            return None;
+    let attempt = || {
+        let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
+        let mask = mask.as_ref().map_or(ptr::null(), ptr::from_ref).cast();
+        // SAFETY: the caller's promise; a valid time; of a mask the kernel reads what a `SignalSet` has.
+        unsafe { raw::ppoll(entries, count, &raw mut none, mask) }
+    };
+    // At first the kernel, which refuses what cannot be.
+    let first = match attempt() {
+        Ok(ready) => ready,
+        Err(refused) => return Some(answer(Err(refused)) as c_int),
+    };
+    let len = usize::try_from(count).ok()?;
+    let all = || match len {
+        0 => &[],
+        // SAFETY: the kernel has read so many, and writes none of them while this is used.
+        len => unsafe { slice::from_raw_parts(entries.cast_const(), len) },
+    };
+    if all().iter().any(|entry| (0..=libc::STDERR_FILENO).contains(&entry.fd)) {
+        if first == 0 {
+            blocks(Blocking::StandardStream);
         }
-        let mut first = Some(first);
-        let polled = with_errno(|| {
-            wait_for_any(worker, limit, mask, |look| match look {
-                Look::Try => first.take().map_or_else(attempt, Ok),
-                Look::Entries(of) => {
-                    of.extend_from_slice(all());
-                    Ok(0)
-                }
-            })
-        });
-        Some(polled as c_int)
-    })
-    .flatten()
+        return None;
+    }
+    let mut first = Some(first);
+    let polled = with_errno(|| {
+        wait_for_any(worker, limit, mask, |look| match look {
+            Look::Try => first.take().map_or_else(attempt, Ok),
+            Look::Entries(of) => {
+                of.extend_from_slice(all());
+                Ok(0)
+            }
+        })
+    });
+    Some(polled as c_int)
 }
 
 /// What is asked of a call that waits for a set of descriptors.

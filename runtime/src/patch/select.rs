@@ -67,20 +67,17 @@ pub(super) unsafe extern "C" fn pselect(
     mask: *const sigset_t,
 ) -> c_int {
     count!(pselect);
-    // SAFETY: null or valid, by the function's contract.
-    if let Some(time) = unsafe { limit_of(limit) } {
+    let selected = on_green(Group::Poll, |worker| {
+        // SAFETY: null or valid, by the function's contract.
+        let time = unsafe { limit_of(limit) }?;
         // SAFETY: null or valid, by the function's contract.
         let set = unsafe { mask_of(mask) };
-        let selected = on_green(Group::Poll, |worker| {
-            // SAFETY: the caller's promise.
-            unsafe { select_green(worker, count, [read, write, except], time, set) }
-        });
-        if let Some(selected) = selected.flatten() {
-            return selected;
-        }
-    }
+        // SAFETY: the caller's promise.
+        unsafe { select_green(worker, count, [read, write, except], time, set) }
+    });
     // SAFETY: the caller's promise.
-    unsafe { original::pselect(count, read, write, except, limit, mask) }
+    let original = || unsafe { original::pselect(count, read, write, except, limit, mask) };
+    selected.flatten().unwrap_or_else(original)
 }
 
 pub(super) fn timeval_of(time: Duration) -> timeval {
@@ -156,8 +153,9 @@ fn look_at(count: c_int, sets: &mut [Option<Vec<c_ulong>>; 3], mask: Option<Sign
     let mut none = timespec { tv_sec: 0, tv_nsec: 0 };
     let sets = sets.each_mut().map(|set| set.as_mut().map_or(core::ptr::null_mut(), |set| set.as_mut_ptr()));
     let sets = sets.map(<*mut c_ulong>::cast::<c_void>);
-    // SAFETY: each set has been copied with all its words.
-    unsafe { shimmed::pselect(count, sets, &raw mut none, mask.as_ref()) }
+    let mask = mask.as_ref().map_or(core::ptr::null(), core::ptr::from_ref).cast();
+    // SAFETY: each set has been copied with all its words; of a mask the kernel reads what a `SignalSet` has.
+    unsafe { shimmed::pselect(count, sets, &raw mut none, mask) }
 }
 
 fn entries_of(sets: &[Option<Vec<c_ulong>>; 3], bits: usize) -> impl Iterator<Item = pollfd> + '_ {

@@ -148,8 +148,9 @@ unsafe fn wait_with_errno(
 }
 
 /// Waits until a handler has run of a signal that is not in `mask`; `None` if the OS thread is to be blocked for that.
-fn suspend_on_green(mask: shimmed::SignalSet, what: Blocking) -> Option<c_int> {
+fn suspend_on_green(mask: impl FnOnce() -> Option<shimmed::SignalSet>, what: Blocking) -> Option<c_int> {
     on_green(Group::Signal, |worker| {
+        let mask = mask()?;
         if caught(!mask & !shimmed::blocked_signals()) != 0 {
             blocks(what);
             return None;
@@ -173,7 +174,7 @@ fn suspend_on_green(mask: shimmed::SignalSet, what: Blocking) -> Option<c_int> {
 pub(super) unsafe extern "C" fn sigsuspend(mask: *const sigset_t) -> c_int {
     count!(sigsuspend);
     // SAFETY: null or valid, says the caller.
-    let suspended = unsafe { mask_of(mask) }.and_then(|mask| suspend_on_green(mask, Blocking::Sigsuspend));
+    let suspended = suspend_on_green(|| unsafe { mask_of(mask) }, Blocking::Sigsuspend);
     // SAFETY: the caller's promise.
     suspended.unwrap_or_else(|| answer(unsafe { shimmed::rt_sigsuspend(mask) }) as c_int)
 }
@@ -181,7 +182,7 @@ pub(super) unsafe extern "C" fn sigsuspend(mask: *const sigset_t) -> c_int {
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn pause() -> c_int {
     count!(pause);
-    let paused = suspend_on_green(shimmed::blocked_signals(), Blocking::Pause);
+    let paused = suspend_on_green(|| Some(shimmed::blocked_signals()), Blocking::Pause);
     paused.unwrap_or_else(|| {
         // The system call of this name is not everywhere, and does no more than this one.
         // SAFETY: no entries, no time, no mask.

@@ -131,19 +131,19 @@ pub(crate) fn descriptor_room() -> Option<c_int> {
 
 /// # Safety
 ///
-/// Each set must be null or hold `count` bits, rounded up to a `long`; `timeout` must be null or valid.
+/// Each set must be null or hold `count` bits, rounded up to a `long`; `timeout` must be null or valid, and the kernel's part of `mask`.
 pub(crate) unsafe fn pselect(
     count: c_int,
     sets: [*mut c_void; 3],
     timeout: *mut timespec,
-    mask: Option<&SignalSet>,
+    mask: *const sigset_t,
 ) -> io::Result<usize> {
     #[repr(C)]
     struct Mask {
-        set: *const SignalSet,
+        set: *const sigset_t,
         len: usize,
     }
-    let mask = Mask { set: mask.map_or(ptr::null(), ptr::from_ref), len: SIGNALS };
+    let mask = Mask { set: mask, len: SIGNALS };
     let [read, write, except] = sets;
     // SAFETY: the caller's promise; the mask is null or of that length.
     let result = unsafe { syscall(libc::SYS_pselect6, count, read, write, except, timeout, &raw const mask) };
@@ -152,15 +152,14 @@ pub(crate) unsafe fn pselect(
 
 /// # Safety
 ///
-/// `events` must have room for `room` of them.
+/// `events` must have room for `room` of them; `mask` must be null or have the kernel's part of a set.
 pub(crate) unsafe fn epoll_pwait(
     epoll: RawFd,
     events: *mut epoll_event,
     room: c_int,
     millis: c_int,
-    mask: Option<&SignalSet>,
+    mask: *const sigset_t,
 ) -> io::Result<usize> {
-    let mask = mask.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the caller's promise; the mask is null or of that length.
     let result = unsafe { syscall(libc::SYS_epoll_pwait, epoll, events, room, millis, mask, SIGNALS) };
     check(result)
@@ -174,9 +173,8 @@ pub(crate) unsafe fn epoll_pwait2(
     events: *mut epoll_event,
     room: c_int,
     timeout: *const timespec,
-    mask: Option<&SignalSet>,
+    mask: *const sigset_t,
 ) -> io::Result<usize> {
-    let mask = mask.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the caller's promise; the mask is null or of that length.
     let result = unsafe { syscall(libc::SYS_epoll_pwait2, epoll, events, room, timeout, mask, SIGNALS) };
     check(result)

@@ -1,6 +1,5 @@
 //! What waits for readiness, for children and for locks.
 
-use super::super::poll::mask_of;
 use super::super::select::timeval_of;
 use super::super::wait::answer;
 use crate::sys::shimmed;
@@ -32,7 +31,7 @@ pub unsafe fn select(
     let sets = [read.cast(), write.cast(), except.cast()];
     let left = time.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
     // SAFETY: the caller's promise; the time is null or valid.
-    let result = unsafe { shimmed::pselect(count, sets, left, None) };
+    let result = unsafe { shimmed::pselect(count, sets, left, ptr::null()) };
     if let (Some(limit), Some(left)) = (limit, time) {
         let seconds = u64::try_from(left.tv_sec).unwrap_or_default();
         *limit = timeval_of(Duration::new(seconds, u32::try_from(left.tv_nsec).unwrap_or_default()));
@@ -56,12 +55,10 @@ pub unsafe fn pselect(
     // The system call writes what is left of the time; the function does not.
     // SAFETY: null or valid, says the caller.
     let mut limit = unsafe { limit.as_ref() }.copied();
-    // SAFETY: null or valid, says the caller.
-    let mask = unsafe { mask_of(mask) };
     let sets = [read.cast(), write.cast(), except.cast()];
     let limit = limit.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
     // SAFETY: the caller's promise; the time is null or valid.
-    answer(unsafe { shimmed::pselect(count, sets, limit, mask.as_ref()) }) as c_int
+    answer(unsafe { shimmed::pselect(count, sets, limit, mask) }) as c_int
 }
 
 /// As `epoll_wait(2)`.
@@ -86,10 +83,8 @@ pub unsafe fn epoll_pwait(
     timeout: c_int,
     mask: *const sigset_t,
 ) -> c_int {
-    // SAFETY: null or valid, says the caller.
-    let mask = unsafe { mask_of(mask) };
     // SAFETY: the caller's promise.
-    answer(unsafe { shimmed::epoll_pwait(epoll, events, room, timeout, mask.as_ref()) }) as c_int
+    answer(unsafe { shimmed::epoll_pwait(epoll, events, room, timeout, mask) }) as c_int
 }
 
 /// As `epoll_pwait2(2)`: `ENOSYS` before Linux 5.11.
@@ -104,10 +99,8 @@ pub unsafe fn epoll_pwait2(
     limit: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    // SAFETY: null or valid, says the caller.
-    let mask = unsafe { mask_of(mask) };
     // SAFETY: the caller's promise.
-    answer(unsafe { shimmed::epoll_pwait2(epoll, events, room, limit, mask.as_ref()) }) as c_int
+    answer(unsafe { shimmed::epoll_pwait2(epoll, events, room, limit, mask) }) as c_int
 }
 
 /// As `wait4(2)`.
