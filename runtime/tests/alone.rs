@@ -7,15 +7,20 @@ mod common;
 use common::descriptors;
 use osier::sync::Semaphore;
 use osier::time::{Duration, timeout};
+use std::cell::Cell;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const CASES: [(&str, fn()); 7] = [
+const CASES: [(&str, fn()); 8] = [
     ("all_parked_for_ever_is_a_deadlock", all_parked_for_ever_is_a_deadlock),
     (
         "whoever_wakes_somebody_and_ends_during_the_look_is_heard",
         whoever_wakes_somebody_and_ends_during_the_look_is_heard,
+    ),
+    (
+        "an_os_thread_that_ends_and_has_woken_nobody_leaves_a_deadlock",
+        an_os_thread_that_ends_and_has_woken_nobody_leaves_a_deadlock,
     ),
     ("no_wait_is_handed_to_another_os_thread", no_wait_is_handed_to_another_os_thread),
     ("an_idle_runtime_does_not_wake_up", an_idle_runtime_does_not_wake_up),
@@ -137,6 +142,23 @@ fn whoever_wakes_somebody_and_ends_during_the_look_is_heard() {
         waiting.iter().for_each(osier::thread::JoinHandle::kill);
     });
     assert!(outcome.is_ok(), "a deadlock was seen where somebody had been woken");
+}
+
+/// It is looked again, also after it was told that somebody might still come; and told once.
+fn an_os_thread_that_ends_and_has_woken_nobody_leaves_a_deadlock() {
+    let (told, ends) = (Arc::new(AtomicUsize::new(0)), std::sync::mpsc::channel::<()>());
+    let (count, end) = (told.clone(), Cell::new(Some(ends.0)));
+    let runtime = osier::Builder::new().on_stuck(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        // The OS thread ends.
+        end.take();
+    });
+    let deadlock = runtime.build().unwrap().try_run(move || {
+        std::thread::spawn(move || ends.1.recv());
+        osier::thread::park();
+    });
+    assert_eq!(deadlock.unwrap_err().waiting().len(), 1);
+    assert_eq!(told.load(Ordering::Relaxed), 1);
 }
 
 fn no_wait_is_handed_to_another_os_thread() {

@@ -3,12 +3,17 @@
 
 use osier::sync::Semaphore;
 use osier::time::Duration;
+use std::cell::Cell;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-const CASES: [(&str, fn()); 5] = [
+const CASES: [(&str, fn()); 6] = [
     ("all_parked_for_ever_is_a_deadlock", all_parked_for_ever_is_a_deadlock),
+    (
+        "an_os_thread_that_ends_and_has_woken_nobody_leaves_a_deadlock",
+        an_os_thread_that_ends_and_has_woken_nobody_leaves_a_deadlock,
+    ),
     ("os_threads_come_and_go_with_the_entry", os_threads_come_and_go_with_the_entry),
     ("ten_thousand_waiters_wake_nobody", ten_thousand_waiters_wake_nobody),
     ("virtual_time_is_that_of_all_workers", virtual_time_is_that_of_all_workers),
@@ -115,6 +120,23 @@ fn all_parked_for_ever_is_a_deadlock() {
         thread.join().unwrap();
         os_thread.join().unwrap();
     });
+}
+
+/// It is looked again, also after it was told that somebody might still come; and told once.
+fn an_os_thread_that_ends_and_has_woken_nobody_leaves_a_deadlock() {
+    let (told, ends) = (Arc::new(AtomicUsize::new(0)), std::sync::mpsc::channel::<()>());
+    let (count, end) = (told.clone(), Cell::new(Some(ends.0)));
+    let builder = builder().on_stuck(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        // The OS thread ends.
+        end.take();
+    });
+    let deadlock = builder.build().unwrap().try_run(move || {
+        std::thread::spawn(move || ends.1.recv());
+        osier::thread::Builder::new().worker(1).spawn(osier::thread::park).unwrap().join().unwrap();
+    });
+    assert_eq!(deadlock.unwrap_err().waiting().len(), 2);
+    assert_eq!(told.load(Ordering::Relaxed), 1);
 }
 
 fn os_threads_come_and_go_with_the_entry() {

@@ -164,7 +164,8 @@ impl Builder {
     }
 
     /// Calls `report` when all green threads wait for something that only another OS thread of the process could bring: it may
-    /// be a deadlock, and it may not. Called at most once each time that this comes about.
+    /// be a deadlock, and it may not. Called at most once each time that this comes about. It is looked again now and then, after a tenth
+    /// of a second at first and a minute at last: once those OS threads have ended it is a deadlock.
     pub fn on_stuck(mut self, report: impl Fn(&Deadlock) + 'static) -> Builder {
         self.ending.on_stuck = Some(Box::new(report));
         self

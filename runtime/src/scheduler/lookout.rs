@@ -22,6 +22,11 @@ use std::io::Write;
 /// between OS threads never pays for the look.
 const STUCK: Duration = Duration::from_millis(50);
 
+/// When it is looked again after it was told that nobody can run but for what other OS threads may do: they may end, and nothing shows
+/// that. At first; then twice as long each time, up to the longest.
+const AGAIN: Duration = Duration::from_millis(100);
+const LONGEST_AGAIN: Duration = Duration::from_secs(60);
+
 /// At the end of an entry the look is repeated, less and less often.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
@@ -35,6 +40,25 @@ const MOST_STACKS: usize = 16;
 /// How long those that were too late may wait for the end, before they are killed with the others: somebody may wait for them.
 const LATECOMERS: Duration = Duration::from_millis(50);
 
+/// The pause between two looks at the same state, which was told.
+#[derive(Clone, Copy)]
+struct Pause {
+    length: Duration,
+    since: Instant,
+}
+
+impl Pause {
+    /// After a look that has told of what an earlier one had told of, with `before` it, or of something new.
+    fn after(before: Option<Pause>) -> Pause {
+        let length = before.map_or(AGAIN, |before| (before.length * 2).min(LONGEST_AGAIN));
+        Pause { length, since: Instant::of_machine() }
+    }
+
+    fn left(&self) -> Duration {
+        self.length.saturating_sub(Instant::of_machine().saturating_duration_since(self.since))
+    }
+}
+
 impl Runtime {
     /// Takes turns until `is_over`, or until nobody can run any more: then all are killed.
     pub(super) fn drive(&self, is_over: impl Fn() -> bool) -> Option<Deadlock> {
@@ -44,28 +68,33 @@ impl Runtime {
     /// [`Runtime::drive`] with one worker.
     fn drive_alone(&self, is_over: impl Fn() -> bool) -> Option<Deadlock> {
         let is_stuck = || self.worker.is_stuck() && self.crew().live() > 0;
-        let mut reported = false;
+        // Since nobody can run, and that was told.
+        let mut pause: Option<Pause> = None;
         // Whether the one that waits for std's token was woken to look around; and whether none but that one has run since the report,
         // so that the state is known.
         let (mut asked, mut known) = (false, false);
         while !is_over() {
-            if reported || !is_stuck() {
+            let left = pause.map(|pause| pause.left());
+            if left.is_some_and(|left| !left.is_zero()) || !is_stuck() {
                 let token = self.worker.std_token();
-                let ran = self.worker.turn_at_most(None, token.patience());
+                let bound = token.patience().into_iter().chain(left).min();
+                let ran = self.worker.turn_at_most(None, bound);
                 known = known && (!ran || asked);
                 asked = token.ask();
                 // One that has run and parked again may have left another state behind.
-                reported = reported && !ran && is_stuck();
+                pause = pause.filter(|_| !ran && is_stuck());
                 continue;
             }
-            known = !self.worker.turn_at_most(None, Some(STUCK)) && known;
-            if is_over() || !is_stuck() {
-                continue;
+            if pause.is_none() {
+                known = !self.worker.turn_at_most(None, Some(STUCK)) && known;
+                if is_over() || !is_stuck() {
+                    continue;
+                }
             }
             match self.judge(self.worker.waiting(), known, || self.worker.has_heard_nothing()) {
-                Verdict::Unknown => {}
+                Verdict::Unknown => pause = None,
                 Verdict::Deadlock(deadlock) => return Some(deadlock),
-                Verdict::Reported => (reported, known) = (true, true),
+                Verdict::Reported => (pause, known) = (Some(Pause::after(pause)), true),
             }
         }
         None
@@ -78,9 +107,16 @@ impl Runtime {
         worker.lookout.set(Some(STUCK));
         // The turns so far when it was last seen that nobody can run, and when that was.
         let mut suspicion: Option<(u64, Instant)> = None;
+        // The turns so far of what was told last, and the pause since.
+        let mut told: Option<(u64, Pause)> = None;
         let mut deadlock = None;
         while deadlock.is_none() && !is_over() {
-            worker.turn(None);
+            let noticed = crew.wanted().noticed();
+            let pause = told.filter(|(turns, _)| *turns == noticed).map(|(_, pause)| pause.left());
+            if pause.is_some_and(|left| left.is_zero()) {
+                crew.wanted().await_stillness(true);
+            }
+            worker.turn_at_most(None, pause);
             let stillness = if worker.is_stuck() && !is_over() { crew.stillness(0, true) } else { None };
             let Some(turns) = stillness.filter(|turns| *turns != crew.wanted().noticed()) else {
                 suspicion = None;
@@ -97,10 +133,14 @@ impl Runtime {
             if left.is_zero() {
                 suspicion = None;
                 worker.lookout.set(Some(STUCK));
-                match self.look(&is_over) {
+                let before = told.filter(|(before, _)| *before == turns).map(|(_, pause)| pause);
+                match self.look(before.is_some(), &is_over) {
                     Verdict::Unknown => {}
                     Verdict::Deadlock(found) => deadlock = Some(found),
-                    Verdict::Reported => crew.wanted().notice(turns),
+                    Verdict::Reported => {
+                        told = Some((turns, Pause::after(before)));
+                        crew.wanted().notice(turns);
+                    }
                 }
             }
         }
@@ -109,8 +149,8 @@ impl Runtime {
         deadlock
     }
 
-    /// Asks all other workers, of which all seem to sleep, what they know, and judges.
-    fn look(&self, is_over: impl Fn() -> bool) -> Verdict {
+    /// Asks all other workers, of which all seem to sleep, what they know, and judges. `known`: as for `judge`.
+    fn look(&self, known: bool, is_over: impl Fn() -> bool) -> Verdict {
         let crew = self.crew();
         let Ok(reports) = self.reports(STUCK) else { return Verdict::Unknown };
         // While it waited for the reports this worker has run whoever was woken, to the end it may be.
@@ -120,7 +160,7 @@ impl Runtime {
         let own = self.worker.waiting();
         let others = reports.iter().flat_map(|report| report.waiting.iter().cloned());
         let waiters = own.into_iter().chain(others).collect();
-        self.judge(waiters, false, || self.worker.has_heard_nothing() && crew.still_as_reported(&reports))
+        self.judge(waiters, known, || self.worker.has_heard_nothing() && crew.still_as_reported(&reports))
     }
 
     /// What to think of it that only these are there, which is `known` if it was reported before. `still`: whether that is still so,
@@ -135,6 +175,7 @@ impl Runtime {
             self.kill_all();
             return Verdict::Deadlock(deadlock);
         }
+        // An OS thread of ours on its way to where it waits will soon be one that waits.
         if moves_apart() {
             return Verdict::Unknown;
         }
