@@ -11,7 +11,7 @@ use super::deadline::Deadline;
 use super::report::{Blocking, blocks, count};
 use super::std_park::{self, Kind};
 use super::wait::on_green;
-use super::{Group, is_active, system_calls};
+use super::{Group, is_active, local_word, system_calls};
 use crate::park::Reason;
 use crate::scheduler::Worker;
 use crate::sys::errno;
@@ -219,13 +219,22 @@ fn wait_green(
     bits: u32,
     deadline: &Deadline,
 ) -> c_int {
-    let expected = arguments.value as u32;
-    let key = arguments.key();
-    match std_park::kind(worker, word, expected) {
+    match std_park::kind(worker, word, arguments.value as u32) {
         Kind::StdPark => return std_park::wait(worker, word, deadline),
         Kind::Learned => return 0,
         Kind::Other => {}
     }
+    let park = || park(worker, arguments, word, bits, deadline);
+    if local_word::is_own(word) {
+        local_word::wait(worker, word, arguments.value as u32, bits, deadline, park)
+    } else {
+        park()
+    }
+}
+
+/// Parks the green thread. Gives 0 or an error's number.
+fn park(worker: &Worker, arguments: &Arguments, word: &AtomicU32, bits: u32, deadline: &Deadline) -> c_int {
+    let (key, expected) = (arguments.key(), arguments.value as u32);
     let reason = Reason::Futex(key.address);
     let is_shared = !arguments.has(libc::FUTEX_PRIVATE_FLAG);
     let mut is_first = true;

@@ -119,6 +119,10 @@
 //! waits as long as there is room, and lets nobody run. Where the program has its symbols that is found, too, by looking now and then
 //! where it is; so SIGURG is caught, unless somebody else catches it.
 //!
+//! parking_lot, and what is made of it, waits for a word in a thread-local, and so does rayon: one place for each OS thread. While another OS thread
+//! may end such a wait it blocks the OS thread, for 50 ms, and for up to a second while others run. After that, or if there is nobody
+//! else, the green thread is parked. When a second one comes to wait in the same place the process ends with a report that shows both stacks.
+//!
 //! The locks of pthreads belong to the thread that has them: libc would let one green thread lock a recursive mutex that another
 //! one of the same OS thread has, and each unlock it. The shims tell them apart. A mutex that *another OS thread* has locked blocks the OS
 //! thread for 50 ms, and longer while that one runs: allocators wait for such mutexes, in the middle of what they keep for
@@ -168,6 +172,7 @@ mod fortified;
 mod futex;
 mod hosts;
 mod ipc;
+mod local_word;
 mod messages;
 mod names;
 mod open;

@@ -80,16 +80,38 @@ fn answer(task: &Arc<Task>) {
     });
 }
 
+/// Where a green thread stood.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    who: String,
+    stack: Backtrace,
+}
+
+impl Stand {
+    /// Where the green thread stands that runs, which `task` must be.
+    pub(crate) fn of(task: &Arc<Task>) -> Stand {
+        inside::run(|| Stand {
+            who: format!("green thread '{}' ({})", task.display_name(), task.id),
+            stack: Backtrace::force_capture(),
+        })
+    }
+
+    /// Its name and its stack.
+    pub(crate) fn describe(self) -> String {
+        let Stand { who, stack } = self;
+        inside::run(|| {
+            // To look up the names of functions takes more stack than a green thread may have.
+            let told = std::thread::Builder::new().spawn(move || stack.to_string());
+            match told.and_then(|told| told.join().map_err(|_| io::Error::other("the look-up has panicked")))
+            {
+                Ok(stack) => format!("{who}:\n{stack}\n"),
+                Err(error) => format!("{who}: its stack cannot be told: {error}\n"),
+            }
+        })
+    }
+}
+
 /// The name and the stack of the green thread that runs, which `task` must be.
 pub(crate) fn describe(task: &Arc<Task>) -> String {
-    let who = format!("green thread '{}' ({})", task.display_name(), task.id);
-    inside::run(|| {
-        let stack = Backtrace::force_capture();
-        // To look up the names of functions takes more stack than a green thread may have.
-        let told = std::thread::Builder::new().spawn(move || stack.to_string());
-        match told.and_then(|told| told.join().map_err(|_| io::Error::other("the look-up has panicked"))) {
-            Ok(stack) => format!("{who}:\n{stack}\n"),
-            Err(error) => format!("{who}: its stack cannot be told: {error}\n"),
-        }
-    })
+    Stand::of(task).describe()
 }

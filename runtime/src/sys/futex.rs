@@ -113,6 +113,28 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) {
     unsafe { call(libc::SYS_futex, arguments) };
 }
 
+/// [`wait`] that only wake-ups with one of these bits end; gives 0 or the number of the error.
+#[cfg(feature = "patch")]
+pub(crate) fn wait_bits(word: &AtomicU32, expected: u32, bits: u32, limit: Duration) -> c_int {
+    let mut until = timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: valid for a write.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut until) };
+    let nanos = i64::from(limit.subsec_nanos()) + until.tv_nsec;
+    until.tv_sec += limit.as_secs().cast_signed() + nanos / 1_000_000_000;
+    until.tv_nsec = nanos % 1_000_000_000;
+    let arguments = [
+        word.as_ptr().expose_provenance() as c_long,
+        c_long::from(libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG),
+        c_long::from(expected),
+        (&raw const until).expose_provenance() as c_long,
+        0,
+        c_long::from(bits),
+    ];
+    // SAFETY: the word and the time are valid until it returns.
+    let result = unsafe { call(libc::SYS_futex, arguments) };
+    -result as c_int
+}
+
 /// Ends so many waits for `word`, at most.
 pub(crate) fn wake(word: &AtomicU32, count: c_int) {
     let operation = c_long::from(libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG);

@@ -23,6 +23,8 @@ pub(crate) mod shimmed;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod system_call;
+#[cfg(feature = "patch")]
+pub(crate) mod thread_locals;
 
 use std::io;
 

@@ -6,6 +6,8 @@ use crate::inside;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::OsString;
 use std::io;
+#[cfg(feature = "patch")]
+use std::io::Read;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -53,6 +55,29 @@ pub(crate) fn able_threads() -> Option<usize> {
     let all = threads()?;
     let still = if before == Sleepers::now() { before.map_or(0, |sleepers| sleepers.len()) } else { 0 };
     Some(all - still.min(all))
+}
+
+/// Whether an OS thread of this process waits for something; true also if it has ended.
+#[cfg(feature = "patch")]
+pub(crate) fn sleeps(id: libc::c_int) -> bool {
+    let mut state = [0; 512];
+    let read =
+        std::fs::File::open(format!("/proc/self/task/{id}/stat")).and_then(|mut file| file.read(&mut state));
+    let Ok(read) = read else { return true };
+    // After the name, which is in brackets and may hold any character.
+    let text = &state[..read];
+    let name_end = text.iter().rposition(|byte| *byte == b')').unwrap_or(0);
+    !matches!(text.get(name_end + 2), Some(b'R' | b'D'))
+}
+
+/// Whether another OS thread of the process than the one that calls runs, or waits for a disk; false if `/proc` cannot be read.
+#[cfg(feature = "patch")]
+pub(crate) fn others_run() -> bool {
+    // SAFETY: no pointers.
+    let own = unsafe { libc::gettid() };
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return false };
+    let mut ids = threads.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    ids.any(|id| id != own && !sleeps(id))
 }
 
 /// The OS threads that wait for a futex of this process, without a time limit: each with what the kernel says of that, and how

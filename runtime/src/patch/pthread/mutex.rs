@@ -22,9 +22,9 @@ use crate::inside;
 use crate::park::Reason;
 use crate::primitive::Mutex;
 use crate::scheduler::Worker;
+use crate::sys::process::sleeps;
 use core::time::Duration;
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
-use std::io::Read;
 
 type Lock = unsafe extern "C" fn(*mut pthread_mutex_t) -> c_int;
 type TimedLock = unsafe extern "C" fn(*mut pthread_mutex_t, *const timespec) -> c_int;
@@ -165,7 +165,7 @@ pub(super) unsafe fn lock_on_green(
                 Blocked::Locked => return Some(0),
                 Blocked::TimedOut => return Some(libc::ETIMEDOUT),
                 Blocked::Failed(answer) => return Some(answer),
-                Blocked::StillBusy if owner == 0 || !sleeps(owner) => continue,
+                Blocked::StillBusy if owner == 0 || !inside::run(|| sleeps(owner)) => continue,
                 Blocked::StillBusy => {}
             }
         }
@@ -214,20 +214,6 @@ unsafe fn block_for(mutex: *mut pthread_mutex_t, deadline: &Deadline, worker: &W
         libc::ETIMEDOUT => Blocked::StillBusy,
         answer => Blocked::Failed(answer),
     }
-}
-
-/// Whether an OS thread of this process waits for something; true also if it has ended.
-fn sleeps(id: c_int) -> bool {
-    inside::run(|| {
-        let mut state = [0; 512];
-        let read = std::fs::File::open(format!("/proc/self/task/{id}/stat"))
-            .and_then(|mut file| file.read(&mut state));
-        let Ok(read) = read else { return true };
-        // After the name, which is in brackets and may hold any character.
-        let text = &state[..read];
-        let name_end = text.iter().rposition(|byte| *byte == b')').unwrap_or(0);
-        !matches!(text.get(name_end + 2), Some(b'R' | b'D'))
-    })
 }
 
 /// Unlocks a mutex that knows its owner, on a green thread.
