@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier, Condvar, Mutex};
 /// Its name, what its process does, and what must have become of that.
 type Case = (&'static str, fn(), fn(&Output, &str));
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     ("a_lock_held_by_one_that_joins_its_waiter", held_by_one_that_joins, |output, report| {
         assert!(output.status.success(), "{report}");
     }),
@@ -31,6 +31,9 @@ const CASES: [Case; 6] = [
         assert!(report.contains("nobody_will_notify"), "the stack is missing: {report}");
     }),
     ("a_child_that_patches_wakes_its_own", child_that_patches, |output, report| {
+        assert!(output.status.success(), "{report}");
+    }),
+    ("libraries_are_not_told_that_there_is_one_thread", not_single_threaded, |output, report| {
         assert!(output.status.success(), "{report}");
     }),
     ("no_os_thread_for_the_stacks", taken_twice, |output, report| {
@@ -169,4 +172,13 @@ fn child_that_patches() {
         drop(held);
         waiting.into_iter().for_each(|thread| thread.join().unwrap());
     });
+}
+
+/// C++'s library takes green threads for one that calls itself when it is told so.
+fn not_single_threaded() {
+    // SAFETY: a string that ends with a zero byte.
+    let variable = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+    assert_eq!(std::fs::read_dir("/proc/self/task").unwrap().count(), 1);
+    // SAFETY: a `char` of glibc's, which has it since 2.32.
+    assert!(variable.is_null() || unsafe { *variable.cast::<u8>() } == 0);
 }

@@ -188,6 +188,7 @@ mod report;
 mod select;
 mod sendfile;
 mod signals;
+mod single_thread;
 mod sleep;
 mod splice;
 mod std_park;
@@ -298,6 +299,7 @@ pub fn group(group: Group) {
     });
     if group == Group::Futex {
         flood::watch();
+        single_thread::deny();
     }
     // Relaxed: the bit says nothing about other memory.
     ACTIVE.fetch_or(group.bit(), Ordering::Relaxed);
