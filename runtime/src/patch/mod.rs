@@ -132,6 +132,22 @@
 //! The runtime itself, panic hooks, and an allocator or a [`Policy`](crate::Policy) that the runtime calls in the middle of what it does
 //! wait as without us. An allocator that keeps state for each OS thread must not wait for locks of std's.
 //!
+//! # Crates and libraries that were tried
+//!
+//! Up to a hundred green threads on one OS thread, against as many OS threads:
+//!
+//! | crates, C and C++ libraries | on green threads of one OS thread |
+//! |---|---|
+//! | attohttpc, isahc, lettre, memcache, minreq, mysql, native-tls, redis, rouille, rusqlite, ssh2, suppaftp, tiny_http, tungstenite, ureq, zmq; c-ares, curl, glib, hiredis, libevent, libmicrohttpd, libpq, libssh2, libuv, libzmq, SQLite | as on OS threads |
+//! | arc-swap, async-io, blocking, ctrlc, duct, env_logger, indicatif, once_cell, os_pipe, pollster, rand, signal-hook, subprocess, tempfile; crossbeam's Backoff, Parker, WaitGroup and scopes; std's and C++'s locks, futures and statics | as on OS threads |
+//! | parking_lot, and with it dashmap, r2d2, once_cell with its feature of that name | as long as several do not wait at once, for a lock that is held across a wait, say, or for a pool: those are reported, see [Locks](#locks) |
+//! | rayon | work that computes, for less than a second: the OS thread is blocked meanwhile. Else [`offload`](crate::offload()) the call: two that wait at once are mostly reported, and may take each other's result, which ends in a panic of rayon's |
+//! | crossbeam-channel, flume, oneshot, std's channels; notify and reqwest's blocking client, which wait for such a channel | one at a time waits, for an OS thread; two are reported |
+//! | async-channel's and event-listener's blocking calls, futures' executor, tokio's `Runtime::block_on` and `Receiver::blocking_recv`, and postgres, which is made of it | one at a time waits; the second one panics, as these crates do when they are used inside of themselves. [`offload`](crate::offload()) the call |
+//! | tracing | a span that is entered across a wait is the parent of what its neighbours log meanwhile. Say `parent:`, or enter it for what does not wait |
+//! | parking_lot's `ReentrantMutex`, and what else tells owners apart by a thread-local | lets in all green threads of the OS thread that has it |
+//! | thread_local, and a `RefCell` in a thread-local | one value for all of them; a borrow that lasts across a wait has the next one panic. [`local!`](crate::local!) declares values of which each has its own |
+//!
 //! # Limits
 //!
 //! - Writes to the descriptors 0 to 2, too, block the OS thread, and are not counted: that would cost a system call each.
