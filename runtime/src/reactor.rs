@@ -27,6 +27,7 @@
 //! An event carries its entry's key and generation; one for an entry that is gone is ignored.
 
 use crate::clock::Instant;
+use crate::inside;
 use crate::park::{Cancelled, Reason, Unparker, Wake, park};
 use crate::sys::event::{Direction, Epoll, Interest, Readiness};
 use crate::wait_queue::WaitQueue;
@@ -146,7 +147,8 @@ impl Foreign {
     /// Leaves word that `fds` were closed; the worker is to be told to look.
     #[cfg_attr(not(feature = "patch"), allow(dead_code, reason = "only a shim sees a stranger's close"))]
     pub(crate) fn leave_close(&self, fds: RangeInclusive<RawFd>, close: u64) {
-        self.closed.push((fds, close));
+        // The queue may yield when it is pushed to from several sides.
+        inside::run(|| self.closed.push((fds, close)));
     }
 }
 

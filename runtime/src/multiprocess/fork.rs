@@ -47,6 +47,12 @@ fn pooled() -> usize {
     pool.and_then(|pool| pool.idle_threads()).unwrap_or(0)
 }
 
+/// Green threads do not run meanwhile, which std's `yield_now` would let where it is patched.
+fn let_os_threads_run() {
+    // It does not fail.
+    let _ = sys::raw::sched_yield();
+}
+
 /// Has the offload pool end its idle OS threads, and makes sure that there are no others.
 pub(super) fn check_alone() -> io::Result<()> {
     let busy = |what: &str| Err(io::Error::new(io::ErrorKind::Unsupported, what));
@@ -55,7 +61,7 @@ pub(super) fn check_alone() -> io::Result<()> {
         let retired = loop {
             match pool.retire() {
                 Ok(0) => break true,
-                Ok(_) => std::thread::yield_now(),
+                Ok(_) => let_os_threads_run(),
                 Err(_) => break false,
             }
         };
@@ -69,7 +75,7 @@ pub(super) fn check_alone() -> io::Result<()> {
     loop {
         match sys::process::threads() {
             Some(1) => return Ok(()),
-            Some(_) if Instant::now() < end => std::thread::yield_now(),
+            Some(_) if Instant::now() < end => let_os_threads_run(),
             Some(threads) => {
                 return busy(&format!("the process cannot be copied while it has {threads} OS threads"));
             }

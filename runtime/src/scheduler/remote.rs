@@ -7,6 +7,7 @@ use super::stillness::{Pulse, Sleeper};
 use super::tally::Tally;
 use super::theft::Offers;
 use crate::inbox::{Inbox, Push};
+use crate::inside;
 use crate::offload::Pool;
 use crate::primitive::{Mutex, lock};
 use crate::reactor::{Foreign, Key};
@@ -99,7 +100,8 @@ impl Remote {
             // Fails only if it is gone already.
             self.with_descriptors(|descriptors| _ = descriptors.epoll.remove(fd));
         }
-        self.closed.push(key);
+        // The queue may yield when it is pushed to from several sides.
+        inside::run(|| self.closed.push(key));
     }
 
     /// `fds`, which its green threads may have borrowed, are about to be closed: a duplicate of a single one must not keep it in

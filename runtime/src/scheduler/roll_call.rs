@@ -10,6 +10,7 @@
 use super::crew::Crew;
 use super::orders;
 use super::with_worker;
+use crate::inside;
 use crate::park::{Cancelled, Reason, Unparker, park};
 use crate::primitive::{Mutex, lock};
 use crate::task::Task;
@@ -62,7 +63,7 @@ impl Crew {
         let call = Arc::new(RollCall { state, asker: Unparker::current() });
         for remote in (0..self.workers()).filter(|index| *index != me).filter_map(|index| self.remote(index))
         {
-            remote.calls.push(call.clone());
+            inside::run(|| remote.calls.push(call.clone()));
             remote.order(orders::CALL_ROLL);
         }
         call

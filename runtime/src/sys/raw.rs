@@ -164,6 +164,13 @@ pub(crate) unsafe fn ppoll(
     check(result)
 }
 
+/// Lets other OS threads run first.
+pub(crate) fn sched_yield() -> io::Result<()> {
+    // SAFETY: no arguments.
+    let result = unsafe { syscall(libc::SYS_sched_yield) };
+    check(result).map(drop)
+}
+
 pub(crate) fn fcntl_flags(fd: RawFd) -> io::Result<c_uint> {
     // SAFETY: no pointers.
     let result = unsafe { syscall(libc::SYS_fcntl, fd, libc::F_GETFL) };
