@@ -1,10 +1,15 @@
-//! A green thread that only uses std's channels, in a loop, and lets nobody run: it ends with a report. One that computes does not.
+//! A green thread that only uses std's channels in a loop, or yields like C code, and lets nobody run: it ends with a report. One that
+//! computes does not.
 #![expect(unsafe_code, reason = "forks")]
 
 mod common;
 
 use common::{in_child, text};
 use std::hint::black_box;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -78,6 +83,101 @@ fn one_that_asks_until_its_neighbour_answers_is_reported() {
         asks.unwrap().join().unwrap();
     });
     assert!(report.contains("green thread 'asks'"), "{report}");
+}
+
+/// Has a name of C's, and so is taken for C code, whose yields let no green thread run.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn osier_test_yields_until(done: &AtomicBool) {
+    while !done.load(Ordering::Acquire) {
+        // SAFETY: no arguments.
+        unsafe { libc::sched_yield() };
+    }
+}
+
+#[test]
+fn one_that_yields_like_c_until_its_neighbour_has_run_is_reported() {
+    let report = reported("one_that_yields_like_c_until_its_neighbour_has_run_is_reported", || {
+        let done = Arc::new(AtomicBool::new(false));
+        let theirs = done.clone();
+        osier::spawn(move || theirs.store(true, Ordering::Release));
+        osier_test_yields_until(&done);
+    });
+    for part in ["green thread 'main'", "nothing but call `sched_yield`", "osier_test_yields_until"] {
+        assert!(report.contains(part), "{part} is missing: {report}");
+    }
+}
+
+#[test]
+fn so_is_one_whose_neighbour_has_slept_long_enough() {
+    let report = reported("so_is_one_whose_neighbour_has_slept_long_enough", || {
+        let done = Arc::new(AtomicBool::new(false));
+        let theirs = done.clone();
+        osier::spawn(move || {
+            std::thread::sleep(Duration::from_millis(1));
+            theirs.store(true, Ordering::Release);
+        });
+        osier::yield_now();
+        osier_test_yields_until(&done);
+    });
+    assert!(report.contains("osier_test_yields_until"), "{report}");
+}
+
+#[test]
+fn so_is_one_whose_neighbour_has_something_to_read() {
+    let report = reported("so_is_one_whose_neighbour_has_something_to_read", || {
+        let done = Arc::new(AtomicBool::new(false));
+        let theirs = done.clone();
+        let (mut one, mut other) = UnixStream::pair().unwrap();
+        osier::spawn(move || {
+            one.read_exact(&mut [0]).unwrap();
+            theirs.store(true, Ordering::Release);
+        });
+        osier::yield_now();
+        other.write_all(b"x").unwrap();
+        osier_test_yields_until(&done);
+    });
+    assert!(report.contains("osier_test_yields_until"), "{report}");
+}
+
+#[test]
+fn who_yields_and_starves_nobody_is_left_alone() {
+    let output = in_child("who_yields_and_starves_nobody_is_left_alone", || {
+        osier::patch::std_park_limit(Some(LIMIT));
+        osier::patch::all();
+        let wait = || {
+            let done = Arc::new(AtomicBool::new(false));
+            let theirs = done.clone();
+            let other = std::thread::spawn(move || {
+                busy(|| ());
+                busy(|| ());
+                theirs.store(true, Ordering::Release);
+            });
+            osier_test_yields_until(&done);
+            other.join().unwrap();
+        };
+        // Nobody else could run.
+        osier::run(|| {
+            let (_open, mut silent) = UnixStream::pair().unwrap();
+            let reads = osier::spawn(move || silent.read(&mut [0]));
+            let sleeps = osier::spawn(|| std::thread::sleep(Duration::from_secs(3600)));
+            osier::yield_now();
+            wait();
+            reads.kill();
+            sleeps.kill();
+        });
+        // Others can.
+        osier::run(|| {
+            let others = osier::spawn(|| {
+                loop {
+                    osier::yield_now();
+                }
+            });
+            busy(std::thread::yield_now);
+            others.kill();
+        });
+    });
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 /// Goes on for twice the limit.

@@ -21,6 +21,7 @@ const SHARED: &str = "pthread_cond_wait of a condition variable that processes s
 const PRIORITY: &str = "syscall(SYS_futex, ..) with an operation of priority inheritance";
 const SIGSUSPEND: &str = "sigsuspend that an unblocked signal's handler may end";
 const PAUSE: &str = "pause that an unblocked signal's handler may end";
+const YIELD: &str = "sched_yield by code that is not known to be Rust's";
 const STANDARD: &str = "read or poll of the descriptors 0 to 2";
 
 /// An object of C, which is there for ever.
@@ -209,6 +210,27 @@ fn waits_for_handlers() {
     assert_eq!(blocks(PAUSE, pause, send), Err(libc::EINTR));
 }
 
+/// Has a name of C's, and so is taken for C code.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn osier_test_yields_until(done: &AtomicU32) {
+    while done.load(Ordering::SeqCst) == 0 {
+        // SAFETY: no arguments.
+        assert_eq!(unsafe { libc::sched_yield() }, 0);
+        // The first one is counted, and the others are not to be.
+        while done.load(Ordering::SeqCst) == 0 {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+fn yields_of_c() {
+    static DONE: AtomicU32 = AtomicU32::new(0);
+    blocks(YIELD, || osier_test_yields_until(&DONE), || DONE.store(1, Ordering::SeqCst));
+    DONE.store(0, Ordering::SeqCst);
+    goes_on(YIELD, std::thread::yield_now);
+}
+
 /// Has descriptor 0 be a pipe's end; gives the other.
 fn new_standard_input() -> PipeWriter {
     let (reader, writer) = std::io::pipe().unwrap();
@@ -256,6 +278,8 @@ fn known_blocking_calls_are_made_and_counted() {
         waits_for_handlers();
         standard_input(&writer);
     });
+    osier::patch::group(Group::Sleep);
+    osier::run(yields_of_c);
     osier::patch::group(Group::Futex);
     goes_on(PRIORITY, lock_what_is_free);
     osier::run(|| {

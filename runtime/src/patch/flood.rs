@@ -1,17 +1,18 @@
-//! Green threads that do nothing but use std's channels.
+//! Green threads that do nothing but use std's channels, or yield where that lets no other one run.
 //!
 //! To send to a channel that has room, and to look into one, calls nobody. A green thread that does so in a loop, until its neighbour
 //! answers or is gone, keeps its OS thread for ever, where an OS thread would be made to share its processor. No call shows
-//! that. So while the group `futex` is active each OS thread that runs green threads has a timer of its processor time, and the signal looks: at
+//! that. Nor does one that yields in a loop [without being Rust code](super::yields). So while the group `futex` or `sleep` is active each OS thread that runs green threads has a timer of its processor time, and the signal looks: at
 //! whether the same green thread has run all the time while others wait for it. When that has lasted for half the
-//! [limit](super::std_park_limit) it notes for as long again where that is; if that was in a channel of std's often the process ends with
-//! a report, as with a [park](super::std_park) that nobody ends.
+//! [limit](super::std_park_limit) it notes for as long again where that is; if that was in a channel of std's often, or in `sched_yield`
+//! mostly, the process ends with a report, as with a [park](super::std_park) that nobody ends.
 //!
-//! Where it is the names of the functions tell: those of a program that was not stripped. Code that computes, however long, is none
-//! of this. Nothing is found in a program that catches the signal, SIGURG, itself.
+//! Whether it is in a channel the names of the functions tell: those of a program that was not stripped. Code that computes, however long, is
+//! none of this. Nothing is found in a program that catches the signal, SIGURG, itself.
 
 use super::std_park::{LOOKS, look_every};
-use super::{Group, is_active, write_error};
+use super::{Group, is_active, is_any_active, write_error};
+use crate::scheduler::stacks::describe;
 use crate::scheduler::{self, copies, with_worker};
 use crate::sys::cpu_timer::{self, CpuTimer};
 use crate::sys::program::Symbols;
@@ -24,6 +25,9 @@ const NOTED: usize = LOOKS as usize / 2;
 /// How many of these are to be in a channel. Of one that does nothing else a quarter at least is, in a debug build, whose channels call many
 /// functions that others call too; and more in a release build.
 const OFTEN: usize = NOTED * 3 / 20;
+
+/// How many are to be in a call of `sched_yield`: nearly all, of one that does nothing else until somebody has done something.
+const MOSTLY: u32 = NOTED as u32 / 2;
 
 /// Bytes of stack that it takes to look functions up. Where a handler has less, nothing is found.
 const ROOM: usize = 4096;
@@ -54,6 +58,12 @@ thread_local! {
     static FOUND: Cell<u32> = const { Cell::new(0) };
     /// Where the noted ones of these have found it.
     static PLACES: [Cell<usize>; NOTED] = const { [const { Cell::new(0) }; NOTED] };
+    /// Whether a call of `sched_yield` is under way, of the green thread that runs.
+    static YIELDS: Cell<bool> = const { Cell::new(false) };
+    /// How many of the noted looks have found it so.
+    static YIELDED: Cell<u32> = const { Cell::new(0) };
+    /// Whether that was mostly so, and is to be reported where that can be done, outside of the signal handler.
+    static IS_DUE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Looks from now on at OS threads that run green threads: at this one, if it does, and at all that begin to.
@@ -83,20 +93,59 @@ fn look(at: usize) {
     let stuck = with_worker(|worker| {
         worker.is_some_and(|worker| worker.runs_without_a_switch() && worker.starves_others())
     });
-    if !stuck || !is_active(Group::Futex) {
+    if !stuck || !is_any_active(Group::Futex.bit() | Group::Sleep.bit()) {
         return FOUND.set(0);
     }
     let found = FOUND.get() + 1;
     FOUND.set(found);
     if let Some(noted) = (found as usize).checked_sub(NOTED + 1) {
         PLACES.with(|places| places[noted].set(at));
+        let before = if noted == 0 { 0 } else { YIELDED.get() };
+        YIELDED.set(before + u32::from(YIELDS.get()));
     }
     if found == LOOKS {
         FOUND.set(0);
-        if cpu_timer::room() >= ROOM {
+        if YIELDED.get() >= MOSTLY {
+            IS_DUE.set(true);
+        } else if is_active(Group::Futex) && cpu_timer::room() >= ROOM {
             judge();
         }
     }
+}
+
+/// Notes that the running green thread begins a call of `sched_yield`.
+pub(super) fn begins_to_yield() {
+    YIELDS.set(true);
+}
+
+/// Notes that others may run now.
+pub(super) fn lets_others_run() {
+    YIELDS.set(false);
+}
+
+/// Notes that such a call is over in which no others could run. Ends the process if that has long been so.
+pub(super) fn has_yielded() {
+    YIELDS.set(false);
+    if IS_DUE.replace(false) {
+        report_yields();
+    }
+}
+
+#[cold]
+fn report_yields() {
+    with_worker(|worker| {
+        // Unless it was another one, or has let others run since.
+        let Some(worker) = worker.filter(|worker| worker.runs_without_a_switch()) else { return };
+        write_error(b"\nosier: ");
+        scheduler::describe_running_in_handler(&mut |text| write_error(text));
+        write_error(
+            b" has long done nothing but call `sched_yield`, and no other one of its OS thread could run: it lets others run \
+              only where code calls it that is known to be Rust's, by a name that the program was not stripped of, and not in a \
+              panic hook. Use `osier::yield_now`, or a lock. `osier::patch::std_park_limit` says how long is long. It is here:\n",
+        );
+        write_error(describe(&worker.current_task()).as_bytes());
+        std::process::abort();
+    });
 }
 
 /// Ends the process if the places are a channel's often enough.

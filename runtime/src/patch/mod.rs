@@ -53,6 +53,7 @@
 //! | group | functions | on a green thread |
 //! |---|---|---|
 //! | [`Sleep`](Group::Sleep) | `nanosleep` `clock_nanosleep` `usleep` `sleep` `thrd_sleep` | by the runtime's clock |
+//! | | `sched_yield` `thrd_yield` | where Rust code calls them, by `std::thread::yield_now` say; see [Yields](#yields) |
 //! | [`Net`](Group::Net) | `recv` `recvfrom` `recvmsg` `recvmmsg` `send` `sendto` `sendmsg` `sendmmsg` `read` `readv` `write` `writev` `accept` `accept4` `connect` | tried, then waited for, as long as the socket's options say |
 //! | | `sendfile` `splice` | to a blocking socket `sendfile` sends piece by piece |
 //! | | `close` `dup2` `dup3` `close_range` `closefrom` | wake who waits for what is closed, with `EBADF` |
@@ -94,6 +95,7 @@
 //! |---|---|---|
 //! | `pthread_mutex_lock` of a mutex that is robust or changes priorities | the kernel knows its owners as OS threads | another kind of mutex |
 //! | `pthread_cond_wait` of a condition variable that processes share | another process's signal would not be seen | a semaphore |
+//! | `sched_yield` `thrd_yield` by what is not known to be Rust code | who calls may be an allocator, in the middle of what it keeps for each OS thread; see [Yields](#yields) | a lock, a condition variable |
 //! | `sigsuspend` `pause` while a signal that is not blocked has a handler | that one may run on this OS thread at any time, and nothing tells of it | signals that are blocked before, `sigwait`, [`signal`](crate::signal) |
 //! | `read` `readv` `poll` of the descriptors 0 to 2 | std holds a lock of its own while it reads | [`io::stdin`](crate::io::stdin), or a duplicate of the descriptor |
 //! | `syscall` with `SYS_futex` and an operation of priority inheritance | as with mutexes | another operation |
@@ -130,7 +132,23 @@
 //! share looks every 5 ms.
 //!
 //! The runtime itself, panic hooks, and an allocator or a [`Policy`](crate::Policy) that the runtime calls in the middle of what it does
-//! wait as without us. An allocator that keeps state for each OS thread must not wait for locks of std's.
+//! wait as without us. An allocator that keeps state for each OS thread must not wait for locks of std's; nor, if it is written in Rust, yield
+//! by `std::thread::yield_now`.
+//!
+//! # Yields
+//!
+//! `std::thread::yield_now` lets the other green threads of its OS thread run, and other OS threads if there are none; so do the crates that
+//! call it until somebody has done something, spin locks and crossbeam's `Backoff` say. One that is killed, or whose time is over, is told
+//! so by the next wait that is made through this crate, as after a sleep.
+//!
+//! What std calls for that, `sched_yield`, is also called by allocators and other libraries of C while they wait for an OS thread, in the
+//! middle of what they keep for each OS thread. There it does what libc's does. Rust code is told from other code by where the call
+//! returns to: by the name that the function there has among the program's symbols. Functions of Rust that have a name of
+//! C's (`no_mangle`), and what is in shared libraries, are taken for C code. So is all of a program that was stripped of its symbols, but for
+//! plain calls of `std::thread::yield_now`; link-time optimisation leaves few of these. `[profile.release] strip = "debuginfo"` keeps the symbols.
+//!
+//! A green thread that does nothing but yield in a way that lets nobody run, while others of its OS thread could, ends the process with a
+//! report that shows its stack, after so much processor time as [`std_park_limit`] says. So SIGURG is caught.
 //!
 //! # Crates and libraries that were tried
 //!
@@ -213,6 +231,7 @@ mod sync;
 mod system_calls;
 mod transfer;
 mod wait;
+mod yields;
 
 pub use self::report::{Report, Shim, report};
 pub use self::std_park::std_park_limit;
@@ -225,7 +244,7 @@ use std::sync::Once;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Group {
-    /// `nanosleep`, `clock_nanosleep`, `usleep`, `sleep`.
+    /// `nanosleep`, `clock_nanosleep`, `usleep`, `sleep`; and `sched_yield`.
     Sleep,
     /// The calls on sockets.
     Net,
@@ -313,9 +332,14 @@ pub fn group(group: Group) {
         // The linker takes an object out of our library only for a symbol that is referred to: refer to all of them.
         core::hint::black_box(symbols::TABLE);
     });
+    if group == Group::Sleep {
+        yields::prepare();
+    }
     if group == Group::Futex {
-        flood::watch();
         single_thread::deny();
+    }
+    if matches!(group, Group::Futex | Group::Sleep) {
+        flood::watch();
     }
     // Relaxed: the bit says nothing about other memory.
     ACTIVE.fetch_or(group.bit(), Ordering::Relaxed);

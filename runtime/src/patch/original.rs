@@ -277,6 +277,11 @@ pub fn sleep(seconds: c_uint) -> c_uint {
     if unsafe { nanosleep(left, left) } == 0 { 0 } else { time.tv_sec as c_uint }
 }
 
+/// As `sched_yield(2)`.
+pub fn sched_yield() -> c_int {
+    answer(raw::sched_yield().map(|()| 0)) as c_int
+}
+
 pub(super) fn timespec_of(duration: Duration) -> timespec {
     timespec {
         tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),

@@ -26,15 +26,17 @@ pub(super) enum Blocking {
     Sigsuspend,
     Pause,
     StandardStream,
+    Yield,
 }
 
-const BLOCKING: [&str; 6] = [
+const BLOCKING: [&str; 7] = [
     "syscall(SYS_futex, ..) with an operation of priority inheritance",
     "pthread_mutex_lock of a mutex that is robust or changes priorities",
     "pthread_cond_wait of a condition variable that processes share",
     "sigsuspend that an unblocked signal's handler may end",
     "pause that an unblocked signal's handler may end",
     "read or poll of the descriptors 0 to 2",
+    "sched_yield by code that is not known to be Rust's",
 ];
 
 static BLOCKED: [AtomicU64; BLOCKING.len()] = [const { AtomicU64::new(0) }; BLOCKING.len()];

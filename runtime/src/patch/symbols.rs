@@ -5,7 +5,7 @@ use super::{
     select,
 };
 use super::{asynchronous, fortified, ipc, open, pipe, signals, sync};
-use super::{pthread, sendfile, sleep, splice, transfer};
+use super::{pthread, sendfile, sleep, splice, transfer, yields};
 use core::ffi::{CStr, c_void};
 use core::fmt;
 
@@ -28,6 +28,7 @@ pub(super) static TABLE: &[Symbol] = &[
     Symbol::new(c"clock_nanosleep", &[Group::Sleep], sleep::clock_nanosleep as *const c_void),
     Symbol::new(c"usleep", &[Group::Sleep], sleep::usleep as *const c_void),
     Symbol::new(c"sleep", &[Group::Sleep], sleep::sleep as *const c_void),
+    Symbol::new(c"sched_yield", &[Group::Sleep], yields::sched_yield as *const c_void),
     Symbol::new(c"recv", &[Group::Net], transfer::recv as *const c_void),
     Symbol::new(c"recvfrom", &[Group::Net], transfer::recvfrom as *const c_void),
     Symbol::new(c"recvmsg", &[Group::Net], transfer::recvmsg as *const c_void),
@@ -109,6 +110,7 @@ pub(super) static TABLE: &[Symbol] = &[
     Symbol::new(c"call_once", &[Group::Futex], pthread::call_once as *const c_void),
     Symbol::new(c"thrd_join", &[Group::Futex], pthread::thrd_join as *const c_void),
     Symbol::new(c"thrd_sleep", &[Group::Sleep], pthread::thrd_sleep as *const c_void),
+    Symbol::new(c"thrd_yield", &[Group::Sleep], yields::thrd_yield as *const c_void),
     Symbol::new(c"getaddrinfo", &[Group::Dns], names::getaddrinfo as *const c_void),
     Symbol::new(c"recvmmsg", &[Group::Net], messages::recvmmsg as *const c_void),
     Symbol::new(c"sendmmsg", &[Group::Net], messages::sendmmsg as *const c_void),

@@ -101,6 +101,13 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
     }
 
+    /// Whether a wait would bring events. For a signal handler.
+    #[cfg(feature = "patch")]
+    pub(crate) fn has_events(&self) -> bool {
+        let ready = wait_readable_or_writable(self.fd.as_raw_fd(), Direction::Read, Some(Duration::ZERO));
+        ready.unwrap_or(false)
+    }
+
     fn control(&self, operation: libc::c_int, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: `event` is valid for the call; a descriptor that is none is answered with EBADF.

@@ -16,6 +16,20 @@ pub(crate) struct Symbols {
     bias: u64,
 }
 
+/// A symbol that is a function.
+struct Function {
+    entry: &'static [u8],
+    /// Where its code lies now, and how many bytes that has.
+    start: u64,
+    size: u64,
+}
+
+impl Function {
+    fn has(&self, address: usize) -> bool {
+        (address as u64).wrapping_sub(self.start) < self.size
+    }
+}
+
 /// A symbol in the table, in bytes.
 const ENTRY: usize = 24;
 /// The kind of table that is not needed to run the program, and so may have been taken out.
@@ -78,16 +92,29 @@ impl Symbols {
     pub(crate) fn names_of<const N: usize>(&self, addresses: &[usize; N]) -> [Option<&[u8]>; N] {
         let mut names = [None; N];
         // One pass, as there may be a hundred thousand symbols.
-        for entry in self.table.chunks_exact(ENTRY).filter(|entry| entry[4] & 15 == FUNCTION) {
-            let (Some(start), Some(size)) = (number(entry, 8, 8), number(entry, 16, 8)) else { continue };
-            let start = start.wrapping_add(self.bias);
+        for function in self.functions() {
             for (address, name) in addresses.iter().zip(&mut names) {
-                if (*address as u64).wrapping_sub(start) < size {
-                    *name = self.name(entry);
+                if function.has(*address) {
+                    *name = self.name(function.entry);
                 }
             }
         }
         names
+    }
+
+    /// Whether `is` holds of the names of all functions that this address of code belongs to, one at least: linkers may make one of several
+    /// that are alike.
+    pub(crate) fn all_names_of(&self, address: usize, is: impl Fn(&[u8]) -> bool) -> bool {
+        let mut names = self.functions().filter(|function| function.has(address)).peekable();
+        names.peek().is_some() && names.all(|function| self.name(function.entry).is_some_and(&is))
+    }
+
+    fn functions(&self) -> impl Iterator<Item = Function> {
+        let functions = self.table.chunks_exact(ENTRY).filter(|entry| entry[4] & 15 == FUNCTION);
+        functions.filter_map(|entry| {
+            let start = number(entry, 8, 8)?.wrapping_add(self.bias);
+            Some(Function { entry, start, size: number(entry, 16, 8)? })
+        })
     }
 
     fn name(&self, entry: &[u8]) -> Option<&[u8]> {
@@ -100,6 +127,28 @@ impl Drop for Symbols {
         // SAFETY: mapped by `map`, and what refers to it goes with this.
         unsafe { libc::munmap(self.file.as_ptr().cast_mut().cast(), self.file.len()) };
     }
+}
+
+/// Whether the program's code is at all of these addresses.
+pub(crate) fn is_code(range: core::ops::Range<usize>) -> bool {
+    // SAFETY: looks numbers up, here and below.
+    let headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
+    // SAFETY: as above.
+    let count = unsafe { libc::getauxval(libc::AT_PHNUM) } as usize;
+    if headers == 0 {
+        return false;
+    }
+    let headers = ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers);
+    // SAFETY: so many headers are part of the program as it lies in memory, and nobody writes them.
+    let headers = unsafe { core::slice::from_raw_parts(headers, count) };
+    let Some(own) = headers.iter().find(|header| header.p_type == HEADERS) else { return false };
+    let bias = headers.as_ptr().addr().wrapping_sub(own.p_vaddr as usize);
+    let code = headers.iter().filter(|header| {
+        header.p_type == libc::PT_LOAD
+            && header.p_flags & (libc::PF_R | libc::PF_X) == libc::PF_R | libc::PF_X
+    });
+    code.map(|header| (bias.wrapping_add(header.p_vaddr as usize), header.p_memsz as usize))
+        .any(|(start, len)| range.start >= start && range.end <= start.saturating_add(len))
 }
 
 /// A file's content.
@@ -137,5 +186,13 @@ mod tests {
         assert_eq!((names[0], names[2]), (None, None));
         let name = String::from_utf8_lossy(names[1].unwrap());
         assert!(name.contains("a_function_with_a_name"), "{name}");
+        let is_named = |name: &[u8]| String::from_utf8_lossy(name).contains("a_function_with_a_name");
+        assert!(symbols.all_names_of(a_function_with_a_name() + 1, is_named));
+        let code = a_function_with_a_name();
+        assert!(is_code(code..code + 1) && !is_code(0..code) && !is_code(code..usize::MAX));
+        let data = (&raw const symbols).addr();
+        assert!(!is_code(data..data + 1));
+        assert!(!symbols.all_names_of(a_function_with_a_name() + 1, |_| false));
+        assert!(!symbols.all_names_of(0, |_| true), "it is no function's");
     }
 }

@@ -109,8 +109,8 @@ fn learn() {
 /// names: in a program that is stripped of them a channel's wait cannot be told from another `std::thread::park`, which green
 /// threads may end. Waits that have a time limit of their own may take that long.
 ///
-/// The same limit is for a green thread that does nothing but use std's channels, and never waits in them, while others of its OS
-/// thread could run: after so much processor time the process ends with a report. What was set when the OS thread began to run green
+/// The same limit is for a green thread that does nothing but use std's channels, and never waits in them, or nothing but
+/// [yield](super#yields) where that lets nobody run, while others of its OS thread could run: after so much processor time the process ends with a report. What was set when the OS thread began to run green
 /// threads counts.
 ///
 /// Never waits, and may be called anywhere; waits that have begun keep the limit that was set then.

@@ -3,6 +3,8 @@
 #[cfg(feature = "patch")]
 use super::Leaving;
 use super::{Report, Waiting, Worker};
+#[cfg(feature = "patch")]
+use crate::clock::Instant;
 use crate::task::Task;
 use std::sync::Arc;
 
@@ -66,6 +68,23 @@ impl Worker {
     /// Whether others wait for the one that runs to let them. For a signal handler.
     #[cfg(feature = "patch")]
     pub(crate) fn starves_others(&self) -> bool {
-        self.std_token.is_awaited() || self.run_queue.try_borrow().is_ok_and(|queue| queue.len() > 0)
+        let has_ready = self.run_queue.try_borrow().is_ok_and(|queue| queue.len() > 0);
+        self.std_token.is_awaited() || has_ready || self.has_unseen()
+    }
+
+    /// Whether there is something that would end the wait of others once it is looked at.
+    #[cfg(feature = "patch")]
+    fn has_unseen(&self) -> bool {
+        // A clock of the user's must not be asked in a signal handler. One that stands still goes on when nobody runs, so what it says
+        // would be of no use either.
+        let next = self.timers.try_borrow().ok().and_then(|timers| timers.next());
+        let is_due = next.is_some_and(|next| next <= Instant::of_machine());
+        is_due || !self.has_heard_nothing() || (self.external.get() > 0 && self.epoll.has_events())
+    }
+
+    /// Whether others are ready.
+    #[cfg(feature = "patch")]
+    pub(crate) fn has_ready(&self) -> bool {
+        self.run_queue.borrow().len() > 0
     }
 }
