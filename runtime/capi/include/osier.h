@@ -264,7 +264,11 @@ int osier_on_green_thread(void);
  *   ETIMEDOUT  if the time of an enclosing osier_timeout is over
  */
 
-/* Lets the other ready green threads run first. Off a green thread: sched_yield(). */
+/*
+ * Lets the other ready green threads run first. Off a green thread: sched_yield(). That one itself lets no green thread run when C
+ * code calls it: an allocator may, in the middle of what it keeps for each OS thread. Who waits for another green thread so, in a
+ * loop, ends the process with a report after half a minute of processor time.
+ */
 int osier_yield(void);
 
 /* Waits for so many nanoseconds, and not less, by the runtime's clock. 0 lets the others run. */
@@ -327,7 +331,7 @@ uint64_t osier_now(void);
 
 /* Functions of libc that are patched together. */
 typedef enum osier_patch_group {
-    OSIER_PATCH_SLEEP = 0,     /* nanosleep, usleep.. */
+    OSIER_PATCH_SLEEP = 0,     /* nanosleep, usleep..; catches SIGURG unless you do */
     OSIER_PATCH_NET = 1,       /* recv, send, accept, connect.., on sockets read and write too */
     OSIER_PATCH_POLL = 2,      /* poll, select, epoll_wait.. */
     OSIER_PATCH_PIPE = 3,      /* read and write of pipes, eventfds, terminals */

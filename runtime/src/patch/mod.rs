@@ -139,13 +139,15 @@
 //!
 //! `std::thread::yield_now` lets the other green threads of its OS thread run, and other OS threads if there are none; so do the crates that
 //! call it until somebody has done something, spin locks and crossbeam's `Backoff` say. One that is killed, or whose time is over, is told
-//! so by the next wait that is made through this crate, as after a sleep.
+//! so by the next wait that is made through this crate, as after a sleep. One that yields until something has happened which will not
+//! happen any more keeps [`run`](crate::run) from returning; [`Builder::shutdown_grace`](crate::Builder::shutdown_grace) tells.
 //!
 //! What std calls for that, `sched_yield`, is also called by allocators and other libraries of C while they wait for an OS thread, in the
 //! middle of what they keep for each OS thread. There it does what libc's does. Rust code is told from other code by where the call
 //! returns to: by the name that the function there has among the program's symbols. Functions of Rust that have a name of
-//! C's (`no_mangle`), and what is in shared libraries, are taken for C code. So is all of a program that was stripped of its symbols, but for
-//! plain calls of `std::thread::yield_now`; link-time optimisation leaves few of these. `[profile.release] strip = "debuginfo"` keeps the symbols.
+//! C's (`no_mangle`), and what is in shared libraries, are taken for C code, and so is all of a program that was stripped of its symbols:
+//! `[profile.release] strip = "debuginfo"` keeps them. An allocator of C that link-time optimisation across languages makes a part of Rust
+//! functions cannot be told from these.
 //!
 //! A green thread that does nothing but yield in a way that lets nobody run, while others of its OS thread could, ends the process with a
 //! report that shows its stack, after so much processor time as [`std_park_limit`] says. So SIGURG is caught.

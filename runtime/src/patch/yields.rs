@@ -9,14 +9,13 @@
 //!
 //! std's function is a jump to libc's, and is often made part of its callers. So what is seen here is an address within the code that
 //! has called std's function. (Or the caller of that one, if its last act was such a jump: then it has nothing more to do, and nothing
-//! is half changed.) That code is Rust's
+//! is half changed.) That code is Rust's if the program's symbols have it as part of a function with a name as Rust's compiler makes
+//! them, and no C or C++ compiler.
 //!
-//! - if it has just called std's function, which has a name that no other language can call; or
-//! - if the program's symbols have it as part of a function with a name as Rust's compiler makes them, and no C or C++ compiler.
-//!
-//! All else is taken for C's: functions of Rust with C's names (`no_mangle`), what lies in shared libraries, and in a program that was stripped
-//! of its symbols what std's function was made a part of. There the real call is made, and [counted](super::report()); and who does nothing
-//! else and so keeps others from running is found by [`flood`].
+//! All else is taken for C's: functions of Rust with C's names (`no_mangle`), what lies in shared libraries, and a program that was stripped
+//! of its symbols. (To know a call of std's function by the instruction in front of the address would help some of those, and not those that
+//! were optimised at link time: too little for what it takes.) There the real call is made, and [counted](super::report()); and who does
+//! nothing else and so keeps others from running is found by [`flood`].
 //!
 //! # Cost
 //!
@@ -28,7 +27,7 @@ use super::wait::on_green;
 use super::{Group, flood, is_active, original};
 use crate::scheduler::Worker;
 use crate::sys::errno;
-use crate::sys::program::{Symbols, is_code};
+use crate::sys::program::Symbols;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use libc::c_int;
 use std::sync::OnceLock;
@@ -132,42 +131,10 @@ fn is_rusts(caller: usize) -> bool {
             break;
         }
     }
-    let is_rusts = calls_std(caller) || has_rusts_name(caller);
+    let is_rusts = has_rusts_name(caller);
     // Where there is no room one that was there before will be looked up once more.
     KNOWN[place % KNOWN.len()].store(caller << 1 | usize::from(is_rusts), Ordering::Relaxed);
     is_rusts
-}
-
-/// Whether the instruction before this address, to which a call returns, is a call of std's function.
-///
-/// A call through a pointer is another instruction, and shorter; that one and what stands before it look like a call of just this
-/// function once in four thousand millions.
-fn calls_std(caller: usize) -> bool {
-    let std = std::thread::yield_now as *const () as usize;
-    #[cfg(target_arch = "x86_64")]
-    {
-        const CALL: u8 = 0xE8;
-        let start = caller - 5;
-        if !is_code(start..caller) {
-            return false;
-        }
-        let code = core::ptr::with_exposed_provenance::<[u8; 5]>(start);
-        // SAFETY: code of the program's, which can be read and which nobody writes.
-        let [first, distance @ ..] = unsafe { code.read() };
-        first == CALL && caller.wrapping_add_signed(i32::from_le_bytes(distance) as isize) == std
-    }
-    #[cfg(target_arch = "aarch64")]
-    {
-        const CALL: u32 = 0b10_0101;
-        let start = caller - 4;
-        if !is_code(start..caller) {
-            return false;
-        }
-        // SAFETY: code of the program's, which can be read and which nobody writes; an instruction is aligned like a number.
-        let code = unsafe { core::ptr::with_exposed_provenance::<u32>(start).read() };
-        let distance = (code << 6).cast_signed() >> 4;
-        code >> 26 == CALL && start.wrapping_add_signed(distance as isize) == std
-    }
 }
 
 /// Whether the function in which a call returns to this address has a name of Rust's.
@@ -222,11 +189,5 @@ mod tests {
         ] {
             assert!(!is_rusts_name(name.as_bytes()), "{name}");
         }
-    }
-
-    #[test]
-    fn a_call_of_stds_is_told_from_others() {
-        assert!(!calls_std(names_of_rusts_are_told_from_others as *const () as usize + 8));
-        assert!(!has_rusts_name(1), "no function is there");
     }
 }

@@ -129,28 +129,6 @@ impl Drop for Symbols {
     }
 }
 
-/// Whether the program's code is at all of these addresses.
-pub(crate) fn is_code(range: core::ops::Range<usize>) -> bool {
-    // SAFETY: looks numbers up, here and below.
-    let headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
-    // SAFETY: as above.
-    let count = unsafe { libc::getauxval(libc::AT_PHNUM) } as usize;
-    if headers == 0 {
-        return false;
-    }
-    let headers = ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers);
-    // SAFETY: so many headers are part of the program as it lies in memory, and nobody writes them.
-    let headers = unsafe { core::slice::from_raw_parts(headers, count) };
-    let Some(own) = headers.iter().find(|header| header.p_type == HEADERS) else { return false };
-    let bias = headers.as_ptr().addr().wrapping_sub(own.p_vaddr as usize);
-    let code = headers.iter().filter(|header| {
-        header.p_type == libc::PT_LOAD
-            && header.p_flags & (libc::PF_R | libc::PF_X) == libc::PF_R | libc::PF_X
-    });
-    code.map(|header| (bias.wrapping_add(header.p_vaddr as usize), header.p_memsz as usize))
-        .any(|(start, len)| range.start >= start && range.end <= start.saturating_add(len))
-}
-
 /// A file's content.
 fn map(path: &CStr) -> Option<&'static [u8]> {
     // SAFETY: a string.
@@ -188,10 +166,6 @@ mod tests {
         assert!(name.contains("a_function_with_a_name"), "{name}");
         let is_named = |name: &[u8]| String::from_utf8_lossy(name).contains("a_function_with_a_name");
         assert!(symbols.all_names_of(a_function_with_a_name() + 1, is_named));
-        let code = a_function_with_a_name();
-        assert!(is_code(code..code + 1) && !is_code(0..code) && !is_code(code..usize::MAX));
-        let data = (&raw const symbols).addr();
-        assert!(!is_code(data..data + 1));
         assert!(!symbols.all_names_of(a_function_with_a_name() + 1, |_| false));
         assert!(!symbols.all_names_of(0, |_| true), "it is no function's");
     }

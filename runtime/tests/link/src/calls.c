@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -33,12 +34,21 @@ static int unlock(int fd) {
     return pthread_mutex_unlock(&mutex) == 0;
 }
 
+// As an allocator does that waits for another OS thread: nobody may run meanwhile who shares its own.
+static int yield_often(int times) {
+    int yielded = 0;
+    for (int i = 0; i < times; i++)
+        yielded += sched_yield() == 0;
+    return yielded == times;
+}
+
 struct calls {
     int (*wait_for_input)(int fd);
     int (*receive_byte)(int fd);
     int (*receive_checked)(int fd);
     int (*lock)(int fd);
     int (*unlock)(int fd);
+    int (*yield_often)(int times);
 };
 
-const struct calls CALLS = {wait_for_input, receive_byte, receive_checked, lock, unlock};
+const struct calls CALLS = {wait_for_input, receive_byte, receive_checked, lock, unlock, yield_often};
