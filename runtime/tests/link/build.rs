@@ -29,6 +29,11 @@ fn main() {
     compile("calls_of_library", &["-shared"], &out.join("libcalls.so"));
     let out = out.display();
     println!("cargo::rerun-if-changed=src/calls.c");
+    // The profile that strips the program of its symbols.
+    println!("cargo::rustc-check-cfg=cfg(stripped)");
+    if out.to_string().contains("/small/build/") {
+        println!("cargo::rustc-cfg=stripped");
+    }
     println!("cargo::rustc-link-arg={}", object.display());
     println!("cargo::rustc-link-search=native={out}");
     println!("cargo::rustc-link-lib=dylib=calls");

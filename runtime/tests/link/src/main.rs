@@ -27,8 +27,8 @@ fn main() -> ExitCode {
         ("locks", &locks_are_handed_on),
         ("dns", &names),
         ("yields", &yields),
-        ("yields of an object of C", &|| lets_nobody_run(object.yield_often)),
-        ("yields of a shared library of C", &|| lets_nobody_run(library.yield_often)),
+        ("yields of an object of C", &|| lets_nobody_run(|times| (object.yield_often)(times))),
+        ("yields of a shared library of C", &|| lets_nobody_run(|times| (library.yield_often)(times))),
         ("an object of C", &|| matches!(c_waits(object), Ok(true))),
         ("a shared library of C", &|| matches!(c_waits(library), Ok(true))),
     ];
@@ -109,18 +109,13 @@ fn locks_are_handed_on() -> bool {
     })
 }
 
-/// Rust code lets others run, if it can be known by its names.
+/// Rust code lets others run, unless the program has none of the names that it is known by.
 fn yields() -> bool {
-    let program = std::fs::read("/proc/self/exe").unwrap_or_default();
     let stds = |times| {
         (0..times).for_each(|_| std::thread::yield_now());
         1
     };
-    if program.windows(8).any(|name| name == b".symtab\0") {
-        yielders_take_turns()
-    } else {
-        lets_nobody_run(stds)
-    }
+    if cfg!(stripped) { lets_nobody_run(stds) } else { yielders_take_turns() }
 }
 
 /// Each waits for the other, by yielding.
