@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Log, MILLI, OnDrop, leaves_nothing};
+use common::{Log, MILLI, OnDrop, in_child, leaves_nothing, text};
 use osier::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use osier::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use osier::process::{Command, Stdio};
@@ -245,45 +245,53 @@ fn a_lock_blocks_a_plain_os_thread() {
 /// A named pipe has readiness: its readers hold no OS thread of the pool, and a kill loses no byte.
 #[test]
 fn a_named_pipe_is_waited_for_as_a_pipe() {
-    leaves_nothing(|| {
-        let folder = Folder::new("fifo");
-        let path = folder.at("fifo");
-        fifo(&path);
-        osier::run(|| {
-            // Opened for both, so that no open waits.
-            let both = File::options().read(true).write(true).open(&path).unwrap();
-            let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
-            let readers: Vec<_> = (0..10)
-                .map(|_| {
-                    let mut file = both.try_clone().unwrap();
-                    osier::spawn(move || {
-                        let mut byte = [0];
-                        file.read_exact(&mut byte).unwrap();
-                        byte[0]
-                    })
-                })
-                .collect();
-            osier::yield_now();
-            osier::sleep(MILLI);
-            assert!(readers.iter().all(|reader| !reader.is_finished()));
-            assert!(std::fs::read_dir("/proc/self/task").unwrap().count() <= threads, "nobody was offloaded");
-            readers[0].kill();
-            (&both).write_all(&[3; 9]).unwrap();
-            let read: Vec<_> = readers.into_iter().filter_map(|reader| reader.join().ok()).collect();
-            assert_eq!(read, [3; 9]);
-            assert!(!is_nonblocking(&both), "others may have it open");
+    // In a process of its own: the harness starts an OS thread for the next test when it likes.
+    let output = in_child("a_named_pipe_is_waited_for_as_a_pipe", || leaves_nothing(named_pipes));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
 
-            // A write of more than it holds waits for room.
-            let mut writer = both.try_clone().unwrap();
-            let write = osier::spawn(move || writer.write_all(&[5; 200_000]).unwrap());
-            osier::yield_now();
-            osier::sleep(MILLI);
-            assert!(!write.is_finished());
-            let mut all = vec![0; 200_000];
-            (&both).read_exact(&mut all).unwrap();
-            write.join().unwrap();
-            assert!(all.iter().all(|byte| *byte == 5));
-        });
+fn os_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+fn named_pipes() {
+    let folder = Folder::new("fifo");
+    let path = folder.at("fifo");
+    fifo(&path);
+    osier::run(|| {
+        // Opened for both, so that no open waits.
+        let both = File::options().read(true).write(true).open(&path).unwrap();
+        let threads = os_threads();
+        let readers: Vec<_> = (0..10)
+            .map(|_| {
+                let mut file = both.try_clone().unwrap();
+                osier::spawn(move || {
+                    let mut byte = [0];
+                    file.read_exact(&mut byte).unwrap();
+                    byte[0]
+                })
+            })
+            .collect();
+        osier::yield_now();
+        osier::sleep(MILLI);
+        assert!(readers.iter().all(|reader| !reader.is_finished()));
+        assert!(os_threads() <= threads, "somebody was offloaded");
+        readers[0].kill();
+        (&both).write_all(&[3; 9]).unwrap();
+        let read: Vec<_> = readers.into_iter().filter_map(|reader| reader.join().ok()).collect();
+        assert_eq!(read, [3; 9]);
+        assert!(!is_nonblocking(&both), "others may have it open");
+
+        // A write of more than it holds waits for room.
+        let mut writer = both.try_clone().unwrap();
+        let write = osier::spawn(move || writer.write_all(&[5; 200_000]).unwrap());
+        osier::yield_now();
+        osier::sleep(MILLI);
+        assert!(!write.is_finished());
+        let mut all = vec![0; 200_000];
+        (&both).read_exact(&mut all).unwrap();
+        write.join().unwrap();
+        assert!(all.iter().all(|byte| *byte == 5));
     });
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, Log, MILLI, OnDrop, PATIENCE, check, leaves_nothing};
+use common::{LONG, Log, MILLI, OnDrop, PATIENCE, check, in_child, leaves_nothing};
 use osier::os::unix::process::{CommandExt, ExitStatusExt};
 use osier::process::{Child, ChildStdout, Command, Stdio};
 use osier::time::{Elapsed, timeout};
@@ -109,8 +109,17 @@ fn what_unix_has_besides() {
             command.pre_exec(|| Err(std::io::Error::from_raw_os_error(7)))
         };
         assert_eq!(command.spawn().unwrap_err().raw_os_error(), Some(7));
-        assert_eq!(Command::new("/no/such/program").exec().kind(), ErrorKind::NotFound);
     });
+}
+
+/// In a process of its own, since it has the signals of a new program afterwards: one that nobody reads from ends it.
+#[test]
+fn an_exec_that_fails_says_why() {
+    let output = in_child("an_exec_that_fails_says_why", || {
+        let error = osier::run(|| Command::new("/no/such/program").exec());
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    });
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
@@ -254,15 +263,21 @@ fn a_kill_inside_of_a_read_loses_no_byte() {
 fn children_of_cancelled_calls_do_not_stay() {
     check(|| {
         let before = children();
-        let calls: [fn(); 3] = [
-            || drop(shell("sleep 0.05").output()),
-            || drop(shell("sleep 0.05").status()),
-            || drop(obedient(0).wait_with_output()),
-        ];
+        // They end when nobody has the other end of their input any more.
+        let (input, held) = std::io::pipe().unwrap();
+        let waits = || {
+            let mut command = Command::new("cat");
+            command.stdin(input.try_clone().unwrap());
+            command
+        };
+        let calls: [&dyn Fn(); 3] = [&|| drop(waits().output()), &|| drop(waits().status()), &|| {
+            drop(waits().stdout(Stdio::piped()).spawn().unwrap().wait_with_output())
+        }];
         for call in calls {
             assert_eq!(timeout(MILLI, call), Err(Elapsed));
         }
-        assert!(children() >= before + 2, "they run on");
+        assert_eq!(children(), before + 3, "they run on");
+        drop((input, held));
         let end = osier::time::Instant::now() + PATIENCE;
         // Each of these also collects; the one that is waited for here is its own.
         while children() > before {

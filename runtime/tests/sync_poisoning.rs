@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, MILLI, check};
+use common::{LONG, MILLI, check, leaves_nothing};
 use osier::generator::{Generator, GeneratorExit, Yielder};
 use osier::greenlet::{self, Greenlet, GreenletExit};
 use osier::sync::Mutex;
@@ -51,7 +51,7 @@ fn a_greenlet_that_is_told_to_end_poisons_nothing() {
             assert!(mutex.is_poisoned());
         });
     };
-    ends();
+    leaves_nothing(ends);
     check(ends);
 }
 
@@ -101,7 +101,7 @@ fn a_generator_that_is_closed_poisons_nothing() {
             assert!(mutex.is_poisoned());
         });
     };
-    ends();
+    leaves_nothing(ends);
     check(ends);
 }
 

@@ -18,16 +18,21 @@ pub const MILLI: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// The open descriptors, by number and what each leads to.
 ///
-/// Not those that somebody opens and closes in passing, to read something in /proc or /sys: this function does, and the
-/// C library, which looks there how much memory it may keep when a thread of the process ends.
+/// Not those that somebody opens and closes in passing. To read something in /proc or /sys: this function does, and the
+/// C library, which looks there how much memory it may keep when a thread of the process ends. Or to find the names of
+/// functions in the program and its libraries: the report of a panic with a backtrace does, in whichever test.
 pub fn descriptors() -> Vec<String> {
+    let program = std::env::current_exe().unwrap();
     let entries = std::fs::read_dir("/proc/self/fd").unwrap();
     let descriptors = entries.filter_map(|entry| {
         let path = entry.unwrap().path();
         // One that cannot be read was closed meanwhile.
         let leads_to = std::fs::read_link(&path).ok()?;
+        let name = leads_to.file_name().unwrap_or_default().to_string_lossy();
+        let is_library = name.ends_with(".so") || name.contains(".so.");
         let in_passing = leads_to.starts_with("/proc") || leads_to.starts_with("/sys");
-        (!in_passing).then(|| format!("{} {}", path.file_name().unwrap().display(), leads_to.display()))
+        (!in_passing && !is_library && leads_to != program)
+            .then(|| format!("{} {}", path.file_name().unwrap().display(), leads_to.display()))
     });
     descriptors.collect()
 }
