@@ -186,12 +186,12 @@ fn is_sticky_and_a_body_that_returns_all_the_same_has_returned() {
 #[test]
 fn twice_or_after_the_end_is_harmless() {
     check(|| {
-        let unwound = Arc::new(AtomicUsize::new(0));
-        let theirs = unwound.clone();
+        let (unwound, go_on) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let (theirs, may_go_on) = (unwound.clone(), go_on.clone());
         let thread = osier::spawn(move || {
             let _count = OnDrop::new(move || {
                 theirs.fetch_add(1, Ordering::Relaxed);
-                osier::sleep(5 * MILLI);
+                may_go_on.acquire().forget();
             });
             osier::sleep(LONG);
         });
@@ -203,6 +203,7 @@ fn twice_or_after_the_end_is_harmless() {
         let thread = thread.join_timeout(Duration::ZERO).expect_err("its destructor waits");
         let thread = thread.join_timeout(MILLI).expect_err("and is not ended by the second kill");
         let watched = thread.thread().clone();
+        go_on.add_permits(1);
         assert!(thread.join().unwrap_err().is::<Killed>());
         watched.unpark();
         assert_eq!(unwound.load(Ordering::Relaxed), 1);

@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Counts its drop.
 struct Counted(Arc<AtomicUsize>);
@@ -112,19 +112,22 @@ fn with_wait_all_everybody_is_waited_for() {
 #[test]
 fn after_the_grace_those_who_are_left_are_named_and_the_end_goes_on() {
     let reported = Rc::new(RefCell::new(Vec::new()));
-    let theirs = reported.clone();
+    let (theirs, told) = (reported.clone(), Arc::new(AtomicBool::new(false)));
+    let tells = told.clone();
     let builder = Builder::new().shutdown_grace(5 * MILLI, move |left| {
         theirs.borrow_mut().extend(left.iter().map(|left| (left.name.clone(), left.reason.clone())));
+        tells.store(true, Ordering::Relaxed);
     });
     leaves_nothing(|| {
         let runtime = builder.build().unwrap();
         runtime.run(|| {
             let named = |name: &str| osier::thread::Builder::new().name(name.into());
-            named("sleeper").spawn(|| osier::shield(|| osier::sleep(40 * MILLI))).unwrap();
+            // Until long after the grace, on a busy machine, too.
+            named("sleeper").spawn(|| osier::shield(|| osier::sleep(500 * MILLI))).unwrap();
+            let told = told.clone();
             named("loop")
-                .spawn(|| {
-                    let start = std::time::Instant::now();
-                    while start.elapsed() < 40 * MILLI {
+                .spawn(move || {
+                    while !told.load(Ordering::Relaxed) {
                         let _ = catch_unwind(osier::yield_now);
                     }
                 })

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, Log, MILLI, OnDrop, PATIENCE, check};
+use common::{LONG, Log, MILLI, OnDrop, PATIENCE, check, check_virtual};
 use osier::sync::{Condvar, Mutex};
 use osier::time::timeout;
 use std::rc::Rc;
@@ -189,7 +189,7 @@ fn a_notification_of_all_is_not_passed_on() {
 /// The deadline passes while the waiter stands notified in the queue of those that are ready: it was notified.
 #[test]
 fn a_notification_that_comes_first_counts() {
-    check(|| {
+    check_virtual(|clock| {
         let gate = gate();
         let theirs = gate.clone();
         let waiter = osier::spawn_local(move || {
@@ -197,8 +197,8 @@ fn a_notification_that_comes_first_counts() {
             theirs.1.wait_timeout(guard, MILLI).unwrap().1.timed_out()
         });
         osier::yield_now();
-        // The OS thread sleeps, so that the deadline has passed when the worker looks at its timers again.
-        std::thread::sleep(5 * MILLI);
+        // It has passed when the worker looks at its timers again.
+        clock.advance(5 * MILLI);
         gate.1.notify_one();
         assert!(!waiter.join().unwrap());
     });

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, Log, MILLI, OnDrop, PATIENCE, check, check_with, message};
+use common::{LONG, Log, MILLI, OnDrop, PATIENCE, check, check_virtual, check_with, message};
 use osier::Builder;
 use osier::sync::{Mutex, TryLockError};
 use osier::time::timeout;
@@ -184,7 +184,7 @@ fn what_was_given_to_one_that_is_killed_goes_to_the_next() {
 fn what_was_given_to_one_whose_time_is_over_is_taken_or_goes_on() {
     for impatient in [false, true] {
         for inner in [false, true] {
-            check(|| {
+            check_virtual(|clock| {
                 let mutex = Rc::new(Mutex::new(()));
                 let mut mine = mutex.lock().unwrap();
                 let theirs = mutex.clone();
@@ -203,8 +203,8 @@ fn what_was_given_to_one_whose_time_is_over_is_taken_or_goes_on() {
                     mine = mutex.try_lock().unwrap();
                     osier::yield_now();
                 }
-                // The OS thread sleeps, so the deadline has passed before the worker looks at its timers again.
-                std::thread::sleep(5 * MILLI);
+                // It has passed before the worker looks at its timers again.
+                clock.advance(5 * MILLI);
                 drop(mine);
                 next.join_timeout(PATIENCE).unwrap().unwrap();
                 assert!(late.join().unwrap(), "the unlock came before the timer fired: it has it");

@@ -17,14 +17,18 @@ fn its_owner_may_take_it_again_and_others_of_the_same_os_thread_may_not() {
         let outer = lock.lock();
         let inner = lock.try_lock().expect("it is ours");
         assert!(lock.lock_timeout(MILLI).is_some());
-        let theirs = lock.clone();
+        let (theirs, late) = (lock.clone(), Rc::new(Cell::new(false)));
+        let was_late = late.clone();
         let other = osier::spawn_local(move || {
             assert!(theirs.try_lock().is_none());
             assert!(theirs.lock_timeout(MILLI).is_none());
+            was_late.set(true);
             let guard = theirs.lock();
             guard.set(guard.get() + 1);
         });
-        osier::sleep(5 * MILLI);
+        while !late.get() {
+            osier::sleep(MILLI);
+        }
         drop(outer);
         osier::yield_now();
         assert!(!other.is_finished(), "it is held still");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, Log, MILLI, PATIENCE, check, check_with, message};
+use common::{LONG, Log, MILLI, PATIENCE, check, check_virtual, check_with, message};
 use osier::Builder;
 use osier::sync::{RwLock, RwLockWriteGuard, TryLockError};
 use osier::thread::LocalJoinHandle;
@@ -175,7 +175,7 @@ fn waits_for_it_can_be_bounded() {
 /// A writer that leaves lets the readers behind it in; what was given to one that is killed goes on.
 #[test]
 fn who_leaves_lets_the_next_in() {
-    check(|| {
+    check_virtual(|_| {
         let lock = Rc::new(RwLock::new(0));
         let log = Log::new();
         let reading = lock.read().unwrap();
@@ -219,14 +219,14 @@ fn who_leaves_lets_the_next_in() {
 /// The deadline passes while a waiter stands served in the queue of those that are ready.
 #[test]
 fn what_was_given_to_one_whose_time_is_over_is_taken() {
-    check(|| {
+    check_virtual(|clock| {
         let lock = Rc::new(RwLock::new(0));
         let writing = lock.write().unwrap();
         let theirs = lock.clone();
         let late = osier::spawn_local(move || theirs.read_timeout(MILLI).is_ok());
         osier::yield_now();
-        // The OS thread sleeps, so that the deadline has passed when the worker looks at its timers again.
-        std::thread::sleep(5 * MILLI);
+        // It has passed when the worker looks at its timers again.
+        clock.advance(5 * MILLI);
         drop(writing);
         assert!(late.join().unwrap());
         drop(lock.try_write().unwrap());

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LONG, Log, MILLI, check, check_with};
+use common::{LONG, Log, MILLI, check, check_virtual, check_with};
 use osier::sync::Semaphore;
 use osier::time::{Duration, Elapsed, FakeClock, Instant, timeout};
 use osier::{Builder, SeededRandom};
@@ -11,16 +11,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// In virtual time, so that what takes an hour is exact to the nanosecond.
-fn check_virtual<T>(body: impl FnOnce() -> T) -> T {
-    check_with(Builder::new().clock(FakeClock::new()), |runtime| runtime.run(body))
-}
-
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn nested_ones_fire_for_their_own_owner() {
-    check_virtual(|| {
+    check_virtual(|_| {
         let start = Instant::now();
         // The inner one first.
         let outer = timeout(5 * SECOND, || {
@@ -69,7 +64,7 @@ fn a_value_is_a_value_however_late() {
 
 #[test]
 fn one_that_was_swallowed_ends_the_next_wait_too() {
-    check_virtual(|| {
+    check_virtual(|_| {
         let swallowed = Cell::new(0);
         let outcome = timeout(SECOND, || {
             for _ in 0..3 {
@@ -84,7 +79,7 @@ fn one_that_was_swallowed_ends_the_next_wait_too() {
 
 #[test]
 fn a_shield_postpones_one() {
-    check_virtual(|| {
+    check_virtual(|_| {
         let start = Instant::now();
         let outcome = timeout(SECOND, || {
             osier::shield(|| {
@@ -101,7 +96,7 @@ fn a_shield_postpones_one() {
 
 #[test]
 fn one_ends_every_kind_of_wait() {
-    check_virtual(|| {
+    check_virtual(|_| {
         fn ends(wait: impl FnOnce()) {
             let start = Instant::now();
             assert_eq!(timeout(SECOND, wait), Err(Elapsed));
@@ -127,7 +122,7 @@ fn one_ends_every_kind_of_wait() {
 
 #[test]
 fn one_binds_the_thread_that_set_it_and_no_other() {
-    check_virtual(|| {
+    check_virtual(|_| {
         let start = Instant::now();
         let spawned = timeout(SECOND, || osier::spawn(|| osier::sleep(5 * SECOND))).unwrap();
         spawned.join().unwrap();
@@ -174,7 +169,7 @@ fn none_is_early() {
 
 #[test]
 fn what_cannot_be_represented_is_for_ever() {
-    check_virtual(|| {
+    check_virtual(|_| {
         assert_eq!(timeout(Duration::MAX, || osier::sleep(SECOND)), Ok(()));
         let sleeper = osier::spawn(|| osier::sleep(Duration::MAX));
         let sleeper = sleeper.join_timeout(1000 * LONG).expect_err("it sleeps for ever");

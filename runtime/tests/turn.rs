@@ -59,7 +59,7 @@ fn the_descriptor_is_readable_when_a_deadline_has_passed() {
         let start = std::time::Instant::now();
         let sleeper = osier::spawn(|| osier::sleep(20 * MILLI));
         settle(driver);
-        assert!(start.elapsed() >= 20 * MILLI || !readable(driver, Duration::ZERO));
+        assert!(!readable(driver, Duration::ZERO) || start.elapsed() >= 20 * MILLI);
         run_loop(driver, || sleeper.is_finished());
         assert!(start.elapsed() >= 20 * MILLI);
     });
@@ -153,8 +153,12 @@ fn blocking_calls_in_the_loop_run_green_threads() {
         });
         let went_on = |wait: &mut dyn FnMut()| {
             log.take();
-            wait();
-            assert!(!log.take().is_empty(), "nobody has run meanwhile");
+            // On a busy machine one wait may be too short for the ticker to be woken.
+            let ran = (0..100).any(|_| {
+                wait();
+                !log.take().is_empty()
+            });
+            assert!(ran, "nobody has run meanwhile");
         };
         went_on(&mut || osier::sleep(5 * MILLI));
         went_on(&mut || osier::thread::park_timeout(5 * MILLI));

@@ -1,6 +1,7 @@
 //! The fixture: runs a body in a runtime of its own and checks that nothing is left of it afterwards.
 #![allow(dead_code, unreachable_pub, reason = "a part of each test file, of which none uses all")]
 
+use osier::time::FakeClock;
 use osier::{Builder, Runtime};
 use std::cell::RefCell;
 use std::io::Write;
@@ -97,6 +98,13 @@ pub fn check_with<T>(builder: Builder, body: impl FnOnce(&Runtime) -> T) -> T {
         std::process::abort();
     });
     leaves_nothing(|| body(&builder.build().unwrap()))
+}
+
+/// [`check`] in virtual time, which goes on only when nobody can run, or when `body` says so: however busy the machine is, no
+/// deadline passes before it is to.
+pub fn check_virtual<T>(body: impl FnOnce(&FakeClock) -> T) -> T {
+    let clock = FakeClock::new();
+    check_with(Builder::new().clock(clock.clone()), |runtime| runtime.run(|| body(&clock)))
 }
 
 /// Runs what it was given when it is dropped.
