@@ -33,7 +33,7 @@ fn main() {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     for (name, _) in CASES.iter().filter(|(name, _)| name.contains(&wanted)) {
         let mut timed = Command::new("timeout");
-        let status = timed.arg("30").arg(std::env::current_exe().unwrap()).arg(name).status().unwrap();
+        let status = timed.arg("120").arg(std::env::current_exe().unwrap()).arg(name).status().unwrap();
         assert!(status.success(), "{name}: {status}");
     }
 }

@@ -58,7 +58,7 @@ fn main() {
             // No OS thread of std's can be started: none has so much memory for its stack.
             timed.env("RUST_MIN_STACK", (1_u64 << 60).to_string());
         }
-        let output = timed.arg("30").arg(std::env::current_exe().unwrap()).arg(name).output().unwrap();
+        let output = timed.arg("300").arg(std::env::current_exe().unwrap()).arg(name).output().unwrap();
         let report = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_ne!(output.status.code(), Some(124), "{name} hangs: {report}");
         check(&output, &report);

@@ -3,7 +3,7 @@
 mod patching;
 
 use libc::{c_int, c_void, pthread_t, timespec};
-use patching::{neighbour_goes_on, others_go_on, watchdog};
+use patching::{neighbour_goes_on, others_go_on, others_run_until_late, watchdog};
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -79,11 +79,8 @@ fn after(time: Duration) -> timespec {
 }
 
 /// Runs a call that ends at a time, during which a neighbour runs.
-fn times_out(call: impl FnOnce(&timespec) -> c_int) {
-    let neighbour = osier::spawn(|| ());
-    assert_eq!(call(&after(Duration::from_millis(5))), TIMED_OUT);
-    assert!(neighbour.is_finished());
-    neighbour.join().unwrap();
+fn times_out(what: &str, call: impl Fn(&timespec) -> c_int) {
+    others_run_until_late(what, |time| assert_eq!(call(&after(time)), TIMED_OUT, "{what}"));
 }
 
 fn mutexes() {
@@ -97,7 +94,7 @@ fn mutexes() {
     let theirs = plain.clone();
     let other = osier::spawn(move || {
         // SAFETY: both are valid.
-        times_out(|until| unsafe { mtx_timedlock(theirs.0.get(), until) });
+        times_out("mtx_timedlock", |until| unsafe { mtx_timedlock(theirs.0.get(), until) });
     });
     other.join().unwrap();
     assert_eq!(unlock(&plain), SUCCESS);
@@ -134,7 +131,7 @@ fn condition_variables() {
     assert_eq!(passed.load(Ordering::Relaxed), 4);
     assert_eq!(lock(&mutex), SUCCESS);
     // SAFETY: all are valid.
-    times_out(|until| unsafe { cnd_timedwait(condvar.0.get(), mutex.0.get(), until) });
+    times_out("cnd_timedwait", |until| unsafe { cnd_timedwait(condvar.0.get(), mutex.0.get(), until) });
     assert_eq!((try_lock(&mutex), unlock(&mutex)), (BUSY, SUCCESS));
 }
 

@@ -27,7 +27,7 @@ fn aborts(name: &str, workers: usize, body: fn(), says: &[(&str, &str)]) {
     let output = in_child(name, || {
         // A silent hang ends the process, by a signal: an OS thread that sleeps could bring something.
         // SAFETY: no pointers.
-        unsafe { libc::alarm(30) };
+        unsafe { libc::alarm(300) };
         let ended = run(workers, body);
         panic!("it has come to an end: {ended:?}");
     });
@@ -188,7 +188,7 @@ fn left_at_the_end() {
 fn while_an_os_thread_may_bring_something_the_hook_is_told() {
     let output = in_child("while_an_os_thread_may_bring_something_the_hook_is_told", || {
         // SAFETY: no pointers.
-        unsafe { libc::alarm(30) };
+        unsafe { libc::alarm(300) };
         osier::patch::all();
         let (reader, writer) = std::io::pipe().unwrap();
         let shared = Arc::new((Mutex::new(false), Condvar::new()));

@@ -22,7 +22,7 @@ fn reported(name: &str, body: fn()) -> String {
         osier::patch::std_park_limit(Some(LIMIT));
         osier::patch::all();
         std::thread::spawn(|| {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_secs(300));
             std::process::exit(101);
         });
         osier::run(body);

@@ -40,8 +40,14 @@ unsafe extern "C" {
 /// A name, and a call that waits until the descriptor can be read, with room for a byte.
 type Call = (&'static str, fn(c_int, *mut c_void) -> ssize_t);
 
+/// In a process of its own: the harness starts an OS thread for the next test when it likes.
 #[test]
 fn they_park_the_green_thread() {
+    let output = common::in_child("they_park_the_green_thread", each_parks);
+    assert!(output.status.success(), "{}", common::text(&output.stderr));
+}
+
+fn each_parks() {
     watchdog();
     osier::patch::all();
     osier::patch::group(Group::File);

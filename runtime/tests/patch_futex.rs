@@ -4,7 +4,7 @@
 mod patching;
 
 use osier::time::timeout;
-use patching::{answer, neighbour_goes_on, watchdog};
+use patching::{answer, neighbour_goes_on, others_run_until_late, watchdog};
 use std::cell::Cell;
 use std::ptr;
 use std::rc::Rc;
@@ -82,13 +82,11 @@ fn a_condvar_is_notified_by_both_kinds() {
     os.into_iter().for_each(|thread| thread.join().unwrap());
 
     // A wait that is over in time.
-    let neighbour = osier::spawn(|| osier::sleep(5 * MILLI));
-    let start = Instant::now();
-    let (value, timed_out) = shared.1.wait_timeout(shared.0.lock().unwrap(), 20 * MILLI).unwrap();
-    assert!(timed_out.timed_out() && start.elapsed() >= 20 * MILLI);
-    drop(value);
-    assert!(neighbour.is_finished(), "the neighbour ran meanwhile");
-    neighbour.join().unwrap();
+    others_run_until_late("Condvar::wait_timeout", |time| {
+        let start = Instant::now();
+        let waited = shared.1.wait_timeout(shared.0.lock().unwrap(), time).unwrap();
+        assert!(waited.1.timed_out() && start.elapsed() >= time);
+    });
 }
 
 fn a_lock_is_read_and_written() {
@@ -281,20 +279,19 @@ fn the_call_itself() {
     assert_eq!(futex(&word, libc::FUTEX_WAIT | PRIVATE, 7, Some(invalid), 0), Err(libc::EINVAL));
 
     // Relative and absolute times, by both clocks; one that has passed.
-    let neighbour = osier::spawn(|| osier::sleep(MILLI));
     for (operation, clock) in [
         (libc::FUTEX_WAIT | PRIVATE, None),
         (libc::FUTEX_WAIT, None),
         (libc::FUTEX_WAIT_BITSET | PRIVATE, Some(libc::CLOCK_MONOTONIC)),
         (libc::FUTEX_WAIT_BITSET | PRIVATE | libc::FUTEX_CLOCK_REALTIME, Some(libc::CLOCK_REALTIME)),
     ] {
-        let start = Instant::now();
-        let until = time(clock.map_or(0, now) + 12_000_000);
-        assert_eq!(futex(&word, operation, 7, Some(until), all), Err(libc::ETIMEDOUT), "{operation}");
-        assert!(start.elapsed() >= 12 * MILLI, "{operation} after {:?}", start.elapsed());
+        others_run_until_late("futex", |limit| {
+            let start = Instant::now();
+            let until = time(clock.map_or(0, now) + limit.as_nanos() as i64);
+            assert_eq!(futex(&word, operation, 7, Some(until), all), Err(libc::ETIMEDOUT), "{operation}");
+            assert!(start.elapsed() >= limit, "{operation} after {:?}", start.elapsed());
+        });
     }
-    assert!(neighbour.is_finished());
-    neighbour.join().unwrap();
     let past = time(now(libc::CLOCK_MONOTONIC) - 1);
     assert_eq!(futex(&word, libc::FUTEX_WAIT_BITSET | PRIVATE, 7, Some(past), all), Err(libc::ETIMEDOUT));
 

@@ -3,7 +3,7 @@
 mod patching;
 
 use libc::{IPC_NOWAIT, c_char, c_int, c_long, c_uint, c_void, timespec};
-use patching::{answer, killed_in, neighbour_goes_on, timed_out_in, watchdog};
+use patching::{answer, killed_in, neighbour_goes_on, others_run_until_late, timed_out_in, watchdog};
 use std::ffi::CString;
 use std::mem::zeroed;
 use std::ptr::null_mut;
@@ -150,18 +150,15 @@ fn a_queue_of_posix() {
     let later = after(60_000 * MILLI);
     assert_eq!(neighbour_goes_on("mq_receive", move || take(queue, None), put_one), Ok((1, 3)));
     assert_eq!(neighbour_goes_on("mq_timedreceive", move || take(queue, Some(&later)), put_one), Ok((1, 3)));
-    let late = |call: &dyn Fn(Option<&timespec>) -> i32| {
-        let (start, neighbour) = (Instant::now(), osier::spawn(|| ()));
-        assert_eq!(call(Some(&after(5 * MILLI))), libc::ETIMEDOUT);
-        assert!(start.elapsed() >= 4 * MILLI && neighbour.is_finished());
-        neighbour.join().unwrap();
+    let late = |name: &str, call: &dyn Fn(Option<&timespec>) -> i32| {
+        others_run_until_late(name, |time| assert_eq!(call(Some(&after(time))), libc::ETIMEDOUT));
     };
-    late(&|until| take(queue, until).unwrap_err());
+    late("mq_timedreceive", &|until| take(queue, until).unwrap_err());
     assert_eq!(killed_in("mq_receive", move || take(queue, None)), Err(libc::ECANCELED));
     put_one();
     assert_eq!(neighbour_goes_on("mq_send", move || put(queue, None), take_one), Ok(0));
     assert_eq!(neighbour_goes_on("mq_timedsend", move || put(queue, Some(&later)), take_one), Ok(0));
-    late(&|until| put(queue, until).unwrap_err());
+    late("mq_timedsend", &|until| put(queue, until).unwrap_err());
     assert_eq!(timed_out_in("mq_send", || put(queue, None)), Err(libc::ETIMEDOUT));
     let invalid = timespec { tv_sec: 0, tv_nsec: -1 };
     assert_eq!(put(queue, Some(&invalid)), Err(libc::EINVAL));

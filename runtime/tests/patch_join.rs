@@ -3,12 +3,12 @@
 mod patching;
 
 use libc::{CLOCK_MONOTONIC, CLOCK_REALTIME, ETIMEDOUT, c_int, c_void, pthread_t, timespec};
-use patching::{neighbour_goes_on, others_go_on, watchdog};
+use patching::{neighbour_goes_on, others_go_on, others_run_until_late, watchdog};
 use std::cell::UnsafeCell;
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 unsafe extern "C" {
     fn pthread_clockjoin_np(
@@ -18,8 +18,6 @@ unsafe extern "C" {
         until: *const timespec,
     ) -> c_int;
 }
-
-const MILLI: Duration = Duration::from_millis(1);
 
 fn after(clock: c_int, time: Duration) -> timespec {
     let mut now = timespec { tv_sec: 0, tv_nsec: 0 };
@@ -70,10 +68,8 @@ fn joins() {
     for (name, join) in [("pthread_timedjoin_np", timed as Join), ("pthread_clockjoin_np", by_clock)] {
         for limit in [Some(Duration::from_secs(60)), None] {
             let (thread, go) = thread();
-            let (start, neighbour) = (Instant::now(), osier::spawn(|| ()));
-            assert_eq!(join(thread, null_mut(), Some(10 * MILLI)), ETIMEDOUT, "{name}");
-            assert!(start.elapsed() >= 9 * MILLI && neighbour.is_finished(), "{name}");
-            neighbour.join().unwrap();
+            let late = |time| assert_eq!(join(thread, null_mut(), Some(time)), ETIMEDOUT, "{name}");
+            others_run_until_late(name, late);
             let wait = move || {
                 let mut value = null_mut();
                 (join(thread, &mut value, limit), value.addr())

@@ -4,7 +4,7 @@
 mod patching;
 
 use libc::{CLOCK_MONOTONIC, CLOCK_REALTIME, EBUSY, EDEADLK, EPERM, ETIMEDOUT, c_int, timespec};
-use patching::{answer, neighbour_goes_on, watchdog};
+use patching::{answer, neighbour_goes_on, others_run_until_late, watchdog};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::rc::Rc;
@@ -112,13 +112,12 @@ fn time(clock: c_int, after: Duration) -> timespec {
 }
 
 /// Asserts that `call` times out after a while, in which others run.
-fn times_out(what: &str, call: impl FnOnce(Duration) -> c_int) {
-    let neighbour = osier::spawn(|| osier::sleep(MILLI));
-    let start = Instant::now();
-    assert_eq!(call(10 * MILLI), ETIMEDOUT, "{what}");
-    assert!(start.elapsed() >= 10 * MILLI, "{what} after {:?}", start.elapsed());
-    assert!(neighbour.is_finished(), "{what} has blocked");
-    neighbour.join().unwrap();
+fn times_out(what: &str, call: impl Fn(Duration) -> c_int) {
+    others_run_until_late(what, |time| {
+        let start = Instant::now();
+        assert_eq!(call(time), ETIMEDOUT, "{what}");
+        assert!(start.elapsed() >= time, "{what} after {:?}", start.elapsed());
+    });
 }
 
 #[test]
@@ -208,15 +207,20 @@ fn a_mutex_of_another_os_thread() {
             move || {
                 assert_eq!(lock(&theirs), 0);
                 locked.store(1, Ordering::Release);
-                // Asleep with it, for the length of all that follows.
-                std::thread::sleep(300 * MILLI);
+                // Asleep with it until the neighbour has run for a while.
+                while locked.load(Ordering::Acquire) == 1 {
+                    std::thread::sleep(MILLI);
+                }
                 assert_eq!(unlock(&theirs), 0);
             }
         });
         while locked.load(Ordering::Acquire) == 0 {
             osier::yield_now();
         }
-        let neighbour = osier::spawn(|| (0..100).for_each(|_| osier::sleep(MILLI / 2)));
+        let neighbour = osier::spawn(move || {
+            (0..100).for_each(|_| osier::sleep(MILLI / 2));
+            locked.store(2, Ordering::Release);
+        });
         assert_eq!(lock(&mutex), 0);
         assert!(neighbour.is_finished(), "others ran while it was waited for");
         assert_eq!(unlock(&mutex), 0);
@@ -385,9 +389,16 @@ fn once() {
 }
 
 fn a_join() {
-    let neighbour = osier::spawn(|| (0..5).for_each(|_| osier::sleep(MILLI)));
-    let thread = std::thread::spawn(|| {
-        std::thread::sleep(50 * MILLI);
+    let over = Arc::new(AtomicUsize::new(0));
+    let theirs = over.clone();
+    let neighbour = osier::spawn(move || {
+        (0..5).for_each(|_| osier::sleep(MILLI));
+        over.store(1, Ordering::Release);
+    });
+    let thread = std::thread::spawn(move || {
+        while theirs.load(Ordering::Acquire) == 0 {
+            std::thread::sleep(MILLI);
+        }
         42
     });
     assert_eq!(thread.join().unwrap(), 42);

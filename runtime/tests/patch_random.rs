@@ -273,10 +273,7 @@ fn random_calls_are_answered_as_on_os_threads() {
             both.find(|(_, (found, expected))| found != expected)
         };
         // On a busy machine a packet of TCP's comes late now and then; what is wrong is so each time.
-        if let Some((at, answers)) = differs()
-            && differs().is_some()
-        {
-            assert_eq!(differs(), None, "seed {seed}; at first call {at}: {answers:?}");
-        }
+        let differences: Vec<_> = (0..10).map_while(|_| differs()).collect();
+        assert!(differences.len() < 10, "seed {seed}: {:?}", differences[0]);
     }
 }
