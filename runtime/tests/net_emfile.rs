@@ -6,10 +6,15 @@ use osier::net::{TcpListener, TcpStream};
 use std::io::{Read, Write};
 use std::rc::Rc;
 
-fn set_limit(descriptors: u64) {
-    let limit = libc::rlimit { rlim_cur: descriptors, rlim_max: 20_000 };
+/// Allows so many; gives how many were allowed before.
+fn set_limit(descriptors: u64) -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is valid for a write.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
+    let before = std::mem::replace(&mut limit.rlim_cur, descriptors);
     // SAFETY: `limit` is valid.
-    assert_eq!(unsafe { libc::prlimit(0, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) }, 0);
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    before
 }
 
 #[test]
@@ -32,14 +37,14 @@ fn accept_without_descriptors_fails_and_recovers_and_no_connection_is_lost() {
         }
         // One event for three that wait: each must hear of the error.
         clients.extend((0..2).map(|_| TcpStream::from(std::net::TcpStream::connect(addr).unwrap())));
-        set_limit(0);
+        let before = set_limit(0);
         for acceptor in acceptors {
             let error = acceptor.join().unwrap().unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
         }
         assert_eq!(listener.accept().unwrap_err().raw_os_error(), Some(libc::EMFILE));
 
-        set_limit(10_000);
+        set_limit(before);
         let streams: Vec<_> = (0..2).map(|_| listener.accept().unwrap().0).collect();
         for mut stream in streams {
             stream.write_all(b"x").unwrap();

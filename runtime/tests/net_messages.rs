@@ -75,9 +75,11 @@ fn udp_timeouts_and_errors_are_those_of_std() {
         );
         let none: &[std::net::SocketAddr] = &[];
         assert_eq!(socket.send_to(b"x", none).unwrap_err().kind(), ErrorKind::InvalidInput);
-        // Nobody there: the refusal wakes whoever waits for an answer.
-        let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        socket.connect(gone).unwrap();
+        // Nobody there: the refusal wakes whoever waits for an answer. The address is one that nobody else gets meanwhile, and
+        // whose owner takes messages of his own only.
+        let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+        deaf.connect(deaf.local_addr().unwrap()).unwrap();
+        socket.connect(deaf.local_addr().unwrap()).unwrap();
         let socket = Rc::new(socket);
         let reader = osier::spawn_local({
             let socket = socket.clone();

@@ -93,7 +93,11 @@ int main(void)
     CHECK_EQUAL(osier_patch_all(), 0);
     CHECK_EQUAL(osier_run_with(&settings, body, &here, &result), 0);
     CHECK(result == &here);
-    CHECK_EQUAL(os_threads(), 1);
+    /* The kernel takes its time to forget one that has ended. */
+    for (int i = 0; os_threads() > 1; i++) {
+        CHECK(i < 60000);
+        usleep(1000);
+    }
 
     for (int i = 0; i < 3; i++)
         CHECK_EQUAL(pthread_create(&threads[i], NULL, keep_errno, NULL), 0);

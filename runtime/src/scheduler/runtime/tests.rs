@@ -18,16 +18,20 @@ fn sleeps_are_exact_without_epoll_pwait2() {
     let runtime = Builder::new().build().unwrap();
     runtime.worker.epoll().forget_pwait2();
     let nap = Duration::from_micros(100);
-    let shortest = runtime.run(|| {
-        let naps = (0..50).map(|_| {
+    let begun = Instant::now();
+    runtime.run(|| {
+        loop {
             let start = Instant::now();
             crate::sleep(nap);
-            start.elapsed()
-        });
-        naps.min().unwrap()
+            let slept = start.elapsed();
+            assert!(slept >= nap, "{slept:?}");
+            // Rounded up to milliseconds none would be shorter than one; on a busy machine many are longer.
+            if slept < Duration::from_millis(1) {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{slept:?}");
+        }
     });
-    // Rounded up to milliseconds none would be shorter than one.
-    assert!(shortest >= nap && shortest < Duration::from_millis(1), "{shortest:?}");
 }
 
 /// Where events come from can be exchanged: here they are written down beforehand.
