@@ -2,7 +2,8 @@
 
 mod program;
 
-use program::{assert_refuses, run};
+use program::{assert_refuses, deaf, run};
+use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::ffi::OsStr;
@@ -10,12 +11,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 const CHAT: &str = env!("CARGO_BIN_EXE_chat");
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a program has shown so far.
 #[derive(Clone, Default)]
@@ -123,8 +125,11 @@ fn on_a_terminal_the_half_typed_line_stays_with_the_terminal() {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal of ours");
     let name = ptsname(&terminal, Vec::new()).expect("a name");
-    let other_side = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes()));
-    let other_side = other_side.expect("the other side");
+    // Not to be the terminal of this test, whose end would end the test.
+    let flags = OFlags::NOCTTY.bits().cast_signed();
+    let mut other_side = File::options();
+    other_side.read(true).write(true).custom_flags(flags);
+    let other_side = other_side.open(OsStr::from_bytes(name.as_bytes())).expect("the other side");
     let friend = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     friend.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let process = Command::new(CHAT)
@@ -273,17 +278,17 @@ fn joining_shows_the_room_while_a_line_is_half_typed() {
 fn bad_input_is_refused() {
     let taken = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let taken = taken.local_addr().expect("an address").to_string();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let free = free.expect("a free port").to_string();
+    let (_socket, deaf) = deaf();
+    let deaf = deaf.to_string();
     assert_refuses(
         CHAT,
         &[
             &["--bind", &taken],
             &["--to", "nowhere"],
-            &["--to", &free, "room"],
+            &["--to", &deaf, "room"],
             &["room", "nowhere"],
             &["join"],
-            &["join", "Ada", &free],
+            &["join", "Ada", &deaf],
             &["talk"],
         ],
     );

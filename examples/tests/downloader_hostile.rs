@@ -71,10 +71,21 @@ fn redirect(stream: &mut std::net::TcpStream, status: u16, to: &str) {
 
 #[test]
 fn each_failure_is_one_line_and_the_others_arrive() {
+    // On a busy machine more than the silent ones may be late: then once more, with more time.
+    let patience = ["0.5", "2", "8", "30"];
+    assert!(
+        patience.into_iter().any(all_but_the_silent_are_in_time),
+        "too many are late, however long it waits"
+    );
+}
+
+/// Whether in this time, in seconds, something has arrived from all but those that are silent on purpose.
+fn all_but_the_silent_are_in_time(patience: &str) -> bool {
     let server = hostile();
     let folder = tempdir().unwrap();
     // A port that nobody listens on.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let late = format!("nothing arrived for {patience} s");
     let circle =
         format!("redirected in a circle: {0} -> {1} -> {0}", server.url("/round"), server.url("/and-round"));
     let own_circle = format!("redirected in a circle: {0} -> {0}", server.url("/self"));
@@ -82,8 +93,8 @@ fn each_failure_is_one_line_and_the_others_arrive() {
         (server.url("/reset"), "no connection: connection reset by peer"),
         (server.url("/reset-midway"), "connection reset by peer"),
         (server.url("/reset-without-length"), "connection reset by peer"),
-        (server.url("/silent"), "nothing arrived for 0.5 s"),
-        (server.url("/stall"), "nothing arrived for 0.5 s"),
+        (server.url("/silent"), late.as_str()),
+        (server.url("/stall"), late.as_str()),
         (server.url("/short"), "the server sent only 9 of 1000 bytes"),
         (server.url("/short-chunks"), "in the middle of the file, after 9 bytes"),
         (server.url("/closed"), "without an answer"),
@@ -106,10 +117,13 @@ fn each_failure_is_one_line_and_the_others_arrive() {
     ];
     let mut line: Vec<String> = expected.iter().map(|(url, _)| url.clone()).collect();
     line.extend([server.url("/good-1"), server.url("/without-length"), server.url("/good-2")]);
-    line.extend(["--timeout", "0.5", "--retries", "0"].map(str::to_owned));
+    line.extend(["--timeout", patience, "--retries", "0"].map(str::to_owned));
     let outcome = run(folder.path(), &line);
     assert_eq!(outcome.code, 1, "{outcome:?}");
     let errors = outcome.errors();
+    if errors.iter().filter(|line| line.contains(&late)).count() > 2 {
+        return false;
+    }
     for (url, text) in &expected {
         let lines: Vec<_> =
             errors.iter().filter(|line| line.starts_with(&format!("downloader: {url}: "))).collect();
@@ -124,6 +138,7 @@ fn each_failure_is_one_line_and_the_others_arrive() {
     let whole = listing(folder.path()).into_iter().filter(|name| !name.ends_with(".part")).count();
     assert_eq!(whole, 3, "{:?}", listing(folder.path()));
     assert!(outcome.summary().starts_with("3 files, 24 failed, "), "{outcome:?}");
+    true
 }
 
 #[test]

@@ -15,6 +15,13 @@ fn took(line: &str) -> f64 {
 
 #[test]
 fn the_order_tells_who_waits_cooperatively() {
+    // Nearly 3.0 on a machine at rest; a sleep is never short, and on a busy one it may be late.
+    let together = std::iter::repeat_with(together).take(10).find(|seconds| *seconds < 5.0);
+    assert!(together.is_some_and(|seconds| seconds >= 3.0), "{together:?}");
+}
+
+/// Checks the orders; how long the two took that sleep at the same time.
+fn together() -> f64 {
     let lines = lines(&run(env!("CARGO_BIN_EXE_spawn"), &["--second", "200"]));
     let mut expected = Vec::new();
     for (title, order) in [
@@ -35,9 +42,8 @@ fn the_order_tells_who_waits_cooperatively() {
     assert!(took(&one_after_the_other[5]) >= 5.0, "{tasks:?}");
     let expected = ["2 s and 3 s, together:", "  A begins", "  B begins", "  A ends", "  B ends"];
     assert_eq!(together[..5], expected);
-    // Nearly 3.0 on a machine at rest; a sleep is never short, and on a busy one it may be late.
-    assert!((3.0..5.0).contains(&took(&together[5])), "{tasks:?}");
     assert_eq!(together.len(), 6);
+    took(&together[5])
 }
 
 #[test]

@@ -22,12 +22,15 @@ fn sold(line: &str, how: &str) -> u32 {
 #[test]
 fn only_a_lock_keeps_the_ticket_from_being_sold_twice() {
     let times = 100_000;
-    let lines = lines(&run(TICKETS, &["--times", &times.to_string()]));
+    let attempt = || lines(&run(TICKETS, &["--times", &times.to_string()]));
+    // On a busy machine the second process may come when the first is done.
+    let oversold = |lines: &Vec<String>| sold(&lines[4], "without a lock") > 1;
+    let lines =
+        std::iter::repeat_with(attempt).take(10).find(oversold).expect("sold twice, once in ten times");
     assert_eq!(lines[0], "10 green threads, one ticket:");
     assert_eq!(sold(&lines[1], "without a lock"), 10);
     assert_eq!(sold(&lines[2], "with a lock"), 1);
     assert_eq!(lines[3], "10 processes, one ticket:");
-    assert!(sold(&lines[4], "without a lock") > 1, "{lines:?}");
     assert_eq!(sold(&lines[5], "with a lock"), 1);
     let counters: Vec<u64> = lines[7..].iter().map(|line| last_number(line)).collect();
     let [quick, waiting, workers, os, locked, atomic] = counters[..] else { panic!("{lines:?}") };

@@ -2,7 +2,7 @@
 
 mod program;
 
-use program::{assert_refuses, lines, run};
+use program::{assert_refuses, deaf, lines, run};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
@@ -105,9 +105,7 @@ fn with_os_threads_there_is_one_for_each_client() {
 
 #[test]
 fn bad_input_is_refused() {
-    // Nobody listens at a port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let free = free.expect("a free port").to_string();
+    let (_socket, deaf) = deaf();
     let taken = Server::start("green");
     assert_refuses(
         UPPER,
@@ -121,8 +119,8 @@ fn bad_input_is_refused() {
             &["load", "--workers", "0"],
         ],
     );
-    let refused = client(&free, "hello\n");
+    let refused = client(&deaf.to_string(), "hello\n");
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(said, format!("upper: cannot connect to {free}: Connection refused (os error 111)\n"));
+    assert_eq!(said, format!("upper: cannot connect to {deaf}: Connection refused (os error 111)\n"));
 }

@@ -130,11 +130,14 @@ fn take_chunks(bytes: &mut Vec<u8>) -> Vec<u8> {
     }
 }
 
+/// Longer than anything takes that goes on.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Connects with a limit to every wait, so that a test fails rather than hangs.
 pub(crate) fn connect(server: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(server).expect("a connection");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-    stream.set_write_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
     stream
 }
 
@@ -216,7 +219,7 @@ impl Program {
     /// Waits for its end, which must come soon.
     #[track_caller]
     pub(crate) fn end(&mut self) -> ExitStatus {
-        let give_up = Instant::now() + Duration::from_secs(20);
+        let give_up = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 if let Some(listening) = self.listening.take() {
