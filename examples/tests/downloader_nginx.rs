@@ -24,6 +24,12 @@ impl Nginx {
     fn start() -> Option<Nginx> {
         let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"];
         let program = program.into_iter().map(PathBuf::from).find(|path| path.exists())?;
+        // Somebody else may take a port that was free a moment ago: then it ends.
+        Some((0..5).find_map(|_| Nginx::start_once(&program)).expect("nginx comes up"))
+    }
+
+    /// `None` when it has ended at once.
+    fn start_once(program: &Path) -> Option<Nginx> {
         let folder = tempdir().unwrap();
         let root = folder.path().join("root");
         fs::create_dir(&root).unwrap();
@@ -62,11 +68,12 @@ impl Nginx {
             .spawn()
             .unwrap();
         let mut nginx = Nginx { folder, child, http, https };
+        let mut has_ended = false;
         wait_until("nginx", || {
-            assert!(nginx.child.try_wait().unwrap().is_none(), "nginx has ended");
-            TcpStream::connect(("127.0.0.1", nginx.https)).is_ok()
+            has_ended = nginx.child.try_wait().unwrap().is_some();
+            has_ended || TcpStream::connect(("127.0.0.1", nginx.https)).is_ok()
         });
-        Some(nginx)
+        (!has_ended).then_some(nginx)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) {
