@@ -2,6 +2,7 @@
 //! taken apart.
 #![allow(dead_code, reason = "each test uses its own part")]
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -128,6 +129,13 @@ fn take_chunks(bytes: &mut Vec<u8>) -> Vec<u8> {
             return body;
         }
     }
+}
+
+/// Allows this process as many descriptors as it may have, and says how many these are.
+pub(crate) fn most_descriptors() -> usize {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("a limit that is allowed");
+    maximum.and_then(|most| most.try_into().ok()).unwrap_or(usize::MAX)
 }
 
 /// Longer than anything takes that goes on.
