@@ -628,7 +628,26 @@ fn idle_os_threads_of_the_pool_are_ended() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(code(|| assert_eq!(osier::offload(|| 5), 5)), Some(0));
         assert_eq!(osier::offload(|| 6), 6, "they are started anew");
+        // And if the kernel takes its time to forget one.
+        osier::offload(end_slowly);
+        assert_eq!(code(|| ()), Some(0));
     });
+}
+
+/// Has the kernel take its time with this OS thread when it ends. It has a table of descriptors of its own from now on, and in it some
+/// that are slow to close.
+fn end_slowly() {
+    // SAFETY: no pointers.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_FILES) }, 0, "{}", std::io::Error::last_os_error());
+    for _ in 0..20 {
+        // SAFETY: no pointers.
+        let watches = unsafe { libc::inotify_init() };
+        // As many as there are.
+        if watches >= 0 {
+            // SAFETY: a string.
+            assert!(unsafe { libc::inotify_add_watch(watches, c"/".as_ptr(), libc::IN_CREATE) } >= 0);
+        }
+    }
 }
 
 fn memory_that_is_not_copied_is_refused() {

@@ -2,12 +2,17 @@
 //! in a process of its own.
 
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex};
+use std::time::Duration;
 
 /// Its name, what its process does, and what must have become of that.
 type Case = (&'static str, fn(), fn(&Output, &str));
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
+    ("an_unpark_during_the_look_is_heard", unparked_during_the_look, |output, report| {
+        assert!(output.status.success(), "{report}");
+    }),
     ("a_lock_held_by_one_that_joins_its_waiter", held_by_one_that_joins, |output, report| {
         assert!(output.status.success(), "{report}");
     }),
@@ -62,6 +67,31 @@ fn main() {
         let report = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_ne!(output.status.code(), Some(124), "{name} hangs: {report}");
         check(&output, &report);
+    }
+}
+
+/// The look at who waits takes longer the more there are: an OS thread that ends in the middle of it has given the token to main
+/// before, and has woken nobody for that.
+fn unparked_during_the_look() {
+    let look = Duration::from_millis(50);
+    for workers in [1, 2] {
+        osier::Builder::new().workers(workers).build().unwrap().run(|| {
+            let waiting: Vec<_> = (0..3000).map(|_| osier::spawn(osier::thread::park)).collect();
+            for round in 0..40 {
+                osier::yield_now();
+                let is_woken = Arc::new(AtomicBool::new(false));
+                let (theirs, me) = (is_woken.clone(), std::thread::current());
+                std::thread::spawn(move || {
+                    std::thread::sleep(look + Duration::from_micros(200 * round));
+                    theirs.store(true, Ordering::Release);
+                    me.unpark();
+                });
+                while !is_woken.load(Ordering::Acquire) {
+                    std::thread::park();
+                }
+            }
+            waiting.iter().for_each(osier::thread::JoinHandle::kill);
+        });
     }
 }
 

@@ -260,7 +260,7 @@ fn for_want_of_an_os_thread_it_tries_again() {
             let waiter = osier::spawn_local(move || theirs.wait());
             (0..5).for_each(|_| osier::sleep(MILLI));
             assert!(!waiter.is_finished());
-            assert_eq!(os_threads(), threads, "there was an OS thread");
+            assert!(os_threads().is_subset(&threads), "there was an OS thread");
             // SAFETY: it is valid.
             assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &before) }, 0);
             assert_eq!(serial([barrier.wait(), waiter.join().unwrap()]), 1);

@@ -26,8 +26,11 @@ use std::time::Instant;
 /// How long an OS thread that has said that it ends may take to do so. Others run meanwhile.
 const ENDING: Duration = Duration::from_secs(1);
 
-/// The same for those of the offload pool, which end when nobody else may run any more.
-const RETIRING: Duration = Duration::from_millis(100);
+/// The same for those of the offload pool, which end when nobody else may run any more. Longer, since it is known that they do end.
+const RETIRING: Duration = Duration::from_secs(10);
+
+/// The same if there is one of which that is not known, and that was waited for before.
+const UNKNOWN: Duration = Duration::from_millis(100);
 
 /// What is to be done before a copy is made, and before anything is checked: it might let others run.
 pub(super) fn prepare() {
@@ -57,6 +60,10 @@ fn let_os_threads_run() {
 pub(super) fn check_alone() -> io::Result<()> {
     let busy = |what: &str| Err(io::Error::new(io::ErrorKind::Unsupported, what));
     let pool = scheduler::with_worker(|worker| worker.map(|worker| worker.remote().offload.clone()));
+    // Counted last: one that ends meanwhile is among the pool's.
+    let known = 1 + pooled();
+    let all_known = sys::process::threads().is_some_and(|threads| threads <= known);
+    let patience = if all_known { RETIRING } else { UNKNOWN };
     if let Some(pool) = pool {
         let retired = loop {
             match pool.retire() {
@@ -71,11 +78,11 @@ pub(super) fn check_alone() -> io::Result<()> {
         }
     }
     // An OS thread is there for some time after it has said that it ends.
-    let end = Instant::now() + RETIRING;
+    let started = Instant::now();
     loop {
         match sys::process::threads() {
             Some(1) => return Ok(()),
-            Some(_) if Instant::now() < end => let_os_threads_run(),
+            Some(_) if started.elapsed() < patience => let_os_threads_run(),
             Some(threads) => {
                 return busy(&format!("the process cannot be copied while it has {threads} OS threads"));
             }

@@ -21,7 +21,7 @@ pub(crate) fn watchdog() {
 }
 
 /// The process's OS threads. The kernel takes its time to forget one that was joined.
-fn os_threads() -> BTreeSet<OsString> {
+pub(crate) fn os_threads() -> BTreeSet<OsString> {
     std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().file_name()).collect()
 }
 
