@@ -3,12 +3,11 @@
 
 mod patching;
 
-use libc::{SIGUSR1, SIGUSR2, c_int, pthread_cond_t, pthread_mutex_t};
+use libc::{SIGUSR1, SIGUSR2, c_int};
 use osier::patch::Group;
 use patching::{answer, watchdog};
-use std::cell::UnsafeCell;
 use std::io::{PipeWriter, Write};
-use std::mem::{MaybeUninit, zeroed};
+use std::mem::zeroed;
 use std::os::fd::AsRawFd;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,31 +15,11 @@ use std::time::Duration;
 
 const MILLI: Duration = Duration::from_millis(1);
 
-const ROBUST: &str = "pthread_mutex_lock of a mutex that is robust or changes priorities";
-const SHARED: &str = "pthread_cond_wait of a condition variable that processes share";
 const PRIORITY: &str = "syscall(SYS_futex, ..) with an operation of priority inheritance";
 const SIGSUSPEND: &str = "sigsuspend that an unblocked signal's handler may end";
 const PAUSE: &str = "pause that an unblocked signal's handler may end";
 const YIELD: &str = "sched_yield by code that is not known to be Rust's";
 const STANDARD: &str = "read or poll of the descriptors 0 to 2";
-
-/// An object of C, which is there for ever.
-struct Object<T>(UnsafeCell<MaybeUninit<T>>);
-
-// SAFETY: the functions of C may be called on any thread.
-unsafe impl<T> Sync for Object<T> {}
-
-impl<T> Object<T> {
-    fn new(init: impl FnOnce(*mut T) -> c_int) -> &'static Object<T> {
-        let object = Box::leak(Box::new(Object(UnsafeCell::new(MaybeUninit::zeroed()))));
-        assert_eq!(init(object.at()), 0);
-        object
-    }
-
-    fn at(&self) -> *mut T {
-        self.0.get().cast()
-    }
-}
 
 fn count(what: &str) -> u64 {
     let blocking = osier::patch::report().blocking;
@@ -71,75 +50,6 @@ fn goes_on<T>(what: &str, call: impl FnOnce() -> T) -> T {
     let value = call();
     assert_eq!(count(what), before, "{what} did not wait");
     value
-}
-
-fn mutex(set: impl FnOnce(*mut libc::pthread_mutexattr_t) -> c_int) -> &'static Object<pthread_mutex_t> {
-    let mut attributes = MaybeUninit::uninit();
-    // SAFETY: valid for a write.
-    assert_eq!(unsafe { libc::pthread_mutexattr_init(attributes.as_mut_ptr()) }, 0);
-    assert_eq!(set(attributes.as_mut_ptr()), 0);
-    // SAFETY: both are valid.
-    Object::new(|at| unsafe { libc::pthread_mutex_init(at, attributes.as_ptr()) })
-}
-
-fn special_mutexes() {
-    // SAFETY: valid attributes.
-    let robust = mutex(|at| unsafe { libc::pthread_mutexattr_setrobust(at, libc::PTHREAD_MUTEX_ROBUST) });
-    // SAFETY: valid attributes.
-    let inheriting =
-        mutex(|at| unsafe { libc::pthread_mutexattr_setprotocol(at, libc::PTHREAD_PRIO_INHERIT) });
-    for mutex in [robust, inheriting] {
-        let (held, has_it) = std::sync::mpsc::channel();
-        let (go, is_to_go) = std::sync::mpsc::channel();
-        let holder = std::thread::spawn(move || {
-            // SAFETY: it is valid.
-            assert_eq!(unsafe { libc::pthread_mutex_lock(mutex.at()) }, 0);
-            held.send(()).unwrap();
-            is_to_go.recv().unwrap();
-            // SAFETY: it is valid, and this OS thread's.
-            assert_eq!(unsafe { libc::pthread_mutex_unlock(mutex.at()) }, 0);
-        });
-        has_it.recv().unwrap();
-        // SAFETY: it is valid.
-        let tried = goes_on(ROBUST, || unsafe { libc::pthread_mutex_trylock(mutex.at()) });
-        assert_eq!(tried, libc::EBUSY);
-        // SAFETY: it is valid.
-        let lock = || unsafe { libc::pthread_mutex_lock(mutex.at()) };
-        assert_eq!(blocks(ROBUST, lock, move || go.send(()).unwrap()), 0);
-        // SAFETY: it is valid, and this OS thread's.
-        assert_eq!(unsafe { libc::pthread_mutex_unlock(mutex.at()) }, 0);
-        holder.join().unwrap();
-    }
-}
-
-fn a_shared_condition_variable() {
-    let mutex = mutex(|_| 0);
-    let condvar: &Object<pthread_cond_t> = Object::new(|at| {
-        let mut attributes = MaybeUninit::uninit();
-        // SAFETY: valid for a write.
-        assert_eq!(unsafe { libc::pthread_condattr_init(attributes.as_mut_ptr()) }, 0);
-        let shared = libc::PTHREAD_PROCESS_SHARED;
-        // SAFETY: valid attributes.
-        assert_eq!(unsafe { libc::pthread_condattr_setpshared(attributes.as_mut_ptr(), shared) }, 0);
-        // SAFETY: both are valid.
-        unsafe { libc::pthread_cond_init(at, attributes.as_ptr()) }
-    });
-    // SAFETY: it is valid, here and below.
-    assert_eq!(unsafe { libc::pthread_mutex_lock(mutex.at()) }, 0);
-    // SAFETY: both are valid.
-    let wait = || unsafe { libc::pthread_cond_wait(condvar.at(), mutex.at()) };
-    let signal = move || {
-        // Under the mutex, which it has until it waits.
-        // SAFETY: it is valid.
-        assert_eq!(unsafe { libc::pthread_mutex_lock(mutex.at()) }, 0);
-        // SAFETY: it is valid.
-        assert_eq!(unsafe { libc::pthread_cond_signal(condvar.at()) }, 0);
-        // SAFETY: it is valid, and this OS thread's.
-        assert_eq!(unsafe { libc::pthread_mutex_unlock(mutex.at()) }, 0);
-    };
-    assert_eq!(blocks(SHARED, wait, signal), 0);
-    // SAFETY: it is valid, and this OS thread's.
-    assert_eq!(unsafe { libc::pthread_mutex_unlock(mutex.at()) }, 0);
 }
 
 /// Calls about a futex of priorities.
@@ -283,8 +193,6 @@ fn known_blocking_calls_are_made_and_counted() {
     osier::patch::group(Group::Futex);
     goes_on(PRIORITY, lock_what_is_free);
     osier::run(|| {
-        special_mutexes();
-        a_shared_condition_variable();
         a_futex_of_priorities();
     });
     let text = osier::patch::report().to_string();

@@ -69,8 +69,8 @@
 //! | [`Ipc`](Group::Ipc) | `msgrcv` `msgsnd` `semop` `semtimedop` | tried again and again, with pauses of up to 5 ms |
 //! | | `mq_receive` `mq_timedreceive` `mq_send` `mq_timedsend` | tried, then waited for: a queue of POSIX is a descriptor |
 //! | [`Futex`](Group::Futex) | `syscall` with `SYS_futex`, `SYS_futex_wait`, `SYS_futex_wake`, `SYS_futex_requeue` | waits and wake-ups, of std's locks say; see [Locks](#locks) |
-//! | | `pthread_mutex_lock` `pthread_mutex_trylock` `pthread_mutex_timedlock` `pthread_mutex_clocklock` `pthread_mutex_unlock` `mtx_lock` `mtx_trylock` `mtx_timedlock` `mtx_unlock` | normal, adaptive, recursive, error-checking |
-//! | | `pthread_cond_wait` `pthread_cond_timedwait` `pthread_cond_clockwait` `pthread_cond_signal` `pthread_cond_broadcast` `cnd_wait` `cnd_timedwait` `cnd_signal` `cnd_broadcast` | |
+//! | | `pthread_mutex_lock` `pthread_mutex_trylock` `pthread_mutex_timedlock` `pthread_mutex_clocklock` `pthread_mutex_unlock` `mtx_lock` `mtx_trylock` `mtx_timedlock` `mtx_unlock` | normal, adaptive, recursive, error-checking; robust ones too, and those that change priorities |
+//! | | `pthread_cond_wait` `pthread_cond_timedwait` `pthread_cond_clockwait` `pthread_cond_signal` `pthread_cond_broadcast` `cnd_wait` `cnd_timedwait` `cnd_signal` `cnd_broadcast` | one that processes share ends waits for no reason, too, as it may: every 5 ms |
 //! | | `sem_wait` `sem_timedwait` `sem_clockwait` `sem_post` | |
 //! | | `pthread_rwlock_rdlock` `pthread_rwlock_timedrdlock` `pthread_rwlock_clockrdlock` `pthread_rwlock_wrlock` `pthread_rwlock_timedwrlock` `pthread_rwlock_clockwrlock` `pthread_rwlock_unlock` | |
 //! | | `pthread_once` `call_once` | |
@@ -93,12 +93,10 @@
 //!
 //! | call | on a green thread | instead |
 //! |---|---|---|
-//! | `pthread_mutex_lock` of a mutex that is robust or changes priorities | the kernel knows its owners as OS threads | another kind of mutex |
-//! | `pthread_cond_wait` of a condition variable that processes share | another process's signal would not be seen | a semaphore |
 //! | `sched_yield` `thrd_yield` by what is not known to be Rust code | who calls may be an allocator, in the middle of what it keeps for each OS thread; see [Yields](#yields) | a lock, a condition variable |
 //! | `sigsuspend` `pause` while a signal that is not blocked has a handler | that one may run on this OS thread at any time, and nothing tells of it | signals that are blocked before, `sigwait`, [`signal`](crate::signal) |
 //! | `read` `readv` `poll` of the descriptors 0 to 2 | std holds a lock of its own while it reads | [`io::stdin`](crate::io::stdin), or a duplicate of the descriptor |
-//! | `syscall` with `SYS_futex` and an operation of priority inheritance | as with mutexes | another operation |
+//! | `syscall` with `SYS_futex` and an operation of priority inheritance | the kernel knows the owners as OS threads | a mutex of pthreads |
 //! | `syscall` with the number of another call that waits (`SYS_read`, `SYS_epoll_wait`, `SYS_futex_waitv`, `SYS_io_uring_enter`...) | made as it is | libc's function of that name |
 //!
 //! [`report`] counts what green threads have done with each shim, and the calls of this second table that were made so that they may
@@ -128,8 +126,8 @@
 //! The locks of pthreads belong to the thread that has them: libc would let one green thread lock a recursive mutex that another
 //! one of the same OS thread has, and each unlock it. The shims tell them apart. A mutex that *another OS thread* has locked blocks the OS
 //! thread for 50 ms, and longer while that one runs: allocators wait for such mutexes, in the middle of what they keep for
-//! each OS thread. Only after that the green thread is parked. A green thread that waits for what other processes
-//! share looks every 5 ms.
+//! each OS thread. Only after that the green thread is parked; for a mutex that changes priorities it then lends its own to nobody. A green
+//! thread that waits for what other processes share looks every 5 ms.
 //!
 //! The runtime itself, panic hooks, and an allocator or a [`Policy`](crate::Policy) that the runtime calls in the middle of what it does
 //! wait as without us. An allocator that keeps state for each OS thread must not wait for locks of std's; nor, if it is written in Rust, yield

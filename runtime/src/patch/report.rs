@@ -21,18 +21,14 @@ static COUNTS: [Counts; TABLE.len()] =
 #[derive(Clone, Copy)]
 pub(super) enum Blocking {
     PriorityFutex,
-    RobustMutex,
-    SharedCondvar,
     Sigsuspend,
     Pause,
     StandardStream,
     Yield,
 }
 
-const BLOCKING: [&str; 7] = [
+const BLOCKING: [&str; 5] = [
     "syscall(SYS_futex, ..) with an operation of priority inheritance",
-    "pthread_mutex_lock of a mutex that is robust or changes priorities",
-    "pthread_cond_wait of a condition variable that processes share",
     "sigsuspend that an unblocked signal's handler may end",
     "pause that an unblocked signal's handler may end",
     "read or poll of the descriptors 0 to 2",

@@ -1,16 +1,18 @@
 //! `pthread_cond_wait` and its kin. A signal wakes one of each kind of threads that wait: at least one, as it must.
 //!
-//! Condition variables that processes share block the OS thread.
+//! Of one that processes share another process's signal is not seen: a wait for such a one ends now and then for no reason, as it may,
+//! and its caller looks.
 
 use super::super::addresses::{self, Key, Outcome, What};
 use super::super::deadline::Deadline;
-use super::super::report::{Blocking, blocks, count};
+use super::super::report::count;
 use super::mutex::{lock_on_green, unlock};
-use super::{Behind, behind, field, given_back, on_green_that_may_switch};
+use super::{Behind, LOOK, behind, field, given_back, on_green_that_may_switch};
 use crate::park::Reason;
 use crate::scheduler::Worker;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
 use libc::{c_int, clockid_t, pthread_cond_t, pthread_condattr_t, pthread_mutex_t, timespec};
 
 type Signal = unsafe extern "C" fn(*mut pthread_cond_t) -> c_int;
@@ -72,7 +74,7 @@ fn find_flags() -> Option<usize> {
     first.filter(|offset| second.is_none() && unsafe { field(condvar.as_ptr(), *offset) } & !1 == MONOTONIC)
 }
 
-/// Waits on a green thread; `None` if libc is to do it.
+/// Waits on a green thread, and `look` at most.
 ///
 /// # Safety
 ///
@@ -82,28 +84,29 @@ unsafe fn wait_on_green(
     condvar: *mut pthread_cond_t,
     mutex: *mut pthread_mutex_t,
     deadline: &Deadline,
-) -> Option<c_int> {
+    look: Option<Duration>,
+) -> c_int {
     let key = Key { address: condvar as usize, what: What::Condvar };
     let reason = Reason::Pthread("pthread condition variable", condvar as usize);
     let mut unlocked = libc::EPERM;
-    let stop = deadline.next_stop(worker, None);
+    let stop = deadline.next_stop(worker, look);
     let outcome = addresses::wait_unless(worker, key, reason, stop, || {
         // SAFETY: the caller's promise.
         unlocked = unsafe { unlock(mutex) };
         unlocked == 0
     });
     if unlocked != 0 {
-        return Some(unlocked);
+        return unlocked;
     }
-    // It may have been a look at a clock that can be set: then this ends for no reason, as it may.
+    // It may have been a look, or one at a clock that can be set: then this ends for no reason, as it may.
     let has_passed = outcome == Outcome::Deadline && deadline.has_passed(stop);
     // SAFETY: the caller's promise.
     let locked = unsafe { lock_on_green(worker, mutex, &Deadline::never()) };
     let locked = locked.unwrap_or_else(|| super::mutex::lock_in_place(mutex));
-    Some(match locked {
+    match locked {
         0 if has_passed => libc::ETIMEDOUT,
         locked => locked,
-    })
+    }
 }
 
 /// # Safety
@@ -118,18 +121,15 @@ unsafe fn wait_until(
     on_green_that_may_switch(|worker| {
         // SAFETY: the caller's promise.
         let flags = unsafe { flags(condvar) }?;
-        if flags & SHARED != 0 {
-            blocks(Blocking::SharedCondvar);
-            return None;
-        }
         let own_clock = if flags & MONOTONIC != 0 { libc::CLOCK_MONOTONIC } else { libc::CLOCK_REALTIME };
         let deadline = match until {
             None => Deadline::never(),
             // SAFETY: null or valid, says the caller.
             Some(until) => Deadline::at(worker, clock.unwrap_or(own_clock), unsafe { until.as_ref() }?)?,
         };
+        let look = (flags & SHARED != 0).then_some(LOOK);
         // SAFETY: the caller's promise.
-        unsafe { wait_on_green(worker, condvar, mutex, &deadline) }
+        Some(unsafe { wait_on_green(worker, condvar, mutex, &deadline, look) })
     })
 }
 

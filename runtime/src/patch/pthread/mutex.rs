@@ -11,11 +11,14 @@
 //! give them back soon. Only if one does not come back for a while, and its owner sleeps meanwhile, is it something
 //! else, and the green thread is parked.
 //!
-//! Mutexes that are robust, or change priorities, block the OS thread.
+//! # Robust ones, and those that change priorities
+//!
+//! The kernel knows their owners as OS threads, and a green thread stays on its own: so they are had as others are. Who is parked for
+//! one lends its owner no priority.
 
 use super::super::addresses::{Key, What};
 use super::super::deadline::Deadline;
-use super::super::report::{Blocking, blocks, count};
+use super::super::report::count;
 use super::super::{Group, is_active};
 use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, take_free, wait_for};
 use crate::inside;
@@ -41,13 +44,17 @@ static CLOCK_LOCK: Behind<ClockLock> = unsafe { Behind::new(c"pthread_mutex_cloc
 // SAFETY: the type of the function.
 static UNLOCK: Behind<Lock> = unsafe { Behind::new(c"pthread_mutex_unlock", None) };
 
-/// Where a mutex has the number of the OS thread that has it, 0 if none has, and its kind.
+/// Where a mutex has its futex, the number of the OS thread that has it, 0 if none has, and its kind.
+const FUTEX: usize = 0;
 const OWNER: usize = 8;
 const KIND: usize = 16;
 
+/// What the owner of a robust one is that nobody can have any more.
+const NOT_RECOVERABLE: c_int = c_int::MAX - 1;
+
 /// The bits of the kind that say what is to happen when the owner locks it again, and the others that matter.
 const TYPE: c_int = 3;
-const ROBUST_OR_PRIORITY: c_int = 16 | 32 | 64;
+const ROBUST: c_int = 16;
 const SHARED: c_int = 128;
 
 /// How long the OS thread is blocked for a mutex of another one.
@@ -88,9 +95,29 @@ unsafe fn kind_of(mutex: *mut pthread_mutex_t) -> c_int {
     unsafe { field(mutex, KIND) }
 }
 
+/// The number of the OS thread that has a mutex, 0 if none has.
+///
+/// # Safety
+///
+/// The mutex must be valid and of this kind.
+unsafe fn holder(mutex: *mut pthread_mutex_t, kind: c_int) -> c_int {
+    if kind & ROBUST == 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { field(mutex, OWNER) };
+    }
+    // While it is to be repaired the owner is none's number, but the futex has the one that is to do so.
+    // SAFETY: the caller's promise.
+    unsafe { field(mutex, FUTEX) & libc::FUTEX_TID_MASK as c_int }
+}
+
 /// Whether libc would take one green thread for another.
 fn knows_its_owner(kind: c_int) -> bool {
     matches!(kind & TYPE, libc::PTHREAD_MUTEX_RECURSIVE | libc::PTHREAD_MUTEX_ERRORCHECK)
+}
+
+/// Whether a mutex was locked by a call that has answered so: also by one that tells that the owner before has died.
+fn is_taken(answer: c_int) -> bool {
+    matches!(answer, 0 | libc::EOWNERDEAD)
 }
 
 /// Tries to lock. Never waits.
@@ -99,6 +126,11 @@ fn knows_its_owner(kind: c_int) -> bool {
 ///
 /// The mutex must be valid and of this kind, and the caller on a green thread.
 unsafe fn try_on_green(worker: &Worker, mutex: *mut pthread_mutex_t, kind: c_int) -> Try {
+    // SAFETY: the caller's promise.
+    if kind & ROBUST != 0 && unsafe { field(mutex, OWNER) } == NOT_RECOVERABLE {
+        // A try of libc's would say so and leave the futex taken, for ever.
+        return Try::Done(libc::ENOTRECOVERABLE);
+    }
     let busy = |answer| if answer == libc::EBUSY { Try::Busy } else { Try::Done(answer) };
     if !knows_its_owner(kind) {
         return busy(behind!(TRY_LOCK, mutex));
@@ -110,7 +142,7 @@ unsafe fn try_on_green(worker: &Worker, mutex: *mut pthread_mutex_t, kind: c_int
         Some(_) if !is_recursive => Try::Done(libc::EDEADLK),
         _ => {
             let answer = behind!(TRY_LOCK, mutex);
-            if answer == 0 {
+            if is_taken(answer) {
                 *owner = Some((me, owner.map_or(0, |(_, count)| count) + 1));
             }
             busy(answer)
@@ -130,10 +162,6 @@ pub(super) unsafe fn lock_on_green(
 ) -> Option<c_int> {
     // SAFETY: the caller's promise.
     let kind = unsafe { kind_of(mutex) };
-    if kind & ROBUST_OR_PRIORITY != 0 {
-        blocks(Blocking::RobustMutex);
-        return None;
-    }
     // SAFETY: the caller's promise.
     let attempt = || unsafe { try_on_green(worker, mutex, kind) };
     let key = Key { address: mutex as usize, what: What::Mutex };
@@ -146,12 +174,12 @@ pub(super) unsafe fn lock_on_green(
         // SAFETY: no pointers.
         let own = unsafe { libc::gettid() };
         // SAFETY: the caller's promise.
-        let owner = unsafe { field(mutex, OWNER) };
+        let owner = unsafe { holder(mutex, kind) };
         if owner == own {
             // A green thread of this OS thread has it, and gives it back through a shim.
             let answer = wait_for(worker, key, reason, deadline, None, || match attempt() {
                 // SAFETY: the caller's promise.
-                Try::Busy if unsafe { field(mutex, OWNER) } != own => Try::Done(ELSEWHERE),
+                Try::Busy if unsafe { holder(mutex, kind) } != own => Try::Done(ELSEWHERE),
                 tried => tried,
             });
             if answer == ELSEWHERE {
@@ -162,9 +190,8 @@ pub(super) unsafe fn lock_on_green(
         if kind & SHARED == 0 {
             // SAFETY: the caller's promise.
             match unsafe { block_for(mutex, deadline, worker) } {
-                Blocked::Locked => return Some(0),
+                Blocked::Done(answer) => return Some(answer),
                 Blocked::TimedOut => return Some(libc::ETIMEDOUT),
-                Blocked::Failed(answer) => return Some(answer),
                 Blocked::StillBusy if owner == 0 || !inside::run(|| sleeps(owner)) => continue,
                 Blocked::StillBusy => {}
             }
@@ -182,10 +209,10 @@ pub(super) fn lock_in_place(mutex: *mut pthread_mutex_t) -> c_int {
 const ELSEWHERE: c_int = c_int::MIN;
 
 enum Blocked {
-    Locked,
+    /// Over, with the function's answer.
+    Done(c_int),
     StillBusy,
     TimedOut,
-    Failed(c_int),
 }
 
 /// Blocks the OS thread for a mutex of another one, for [`PATIENCE`] at most.
@@ -204,15 +231,14 @@ unsafe fn block_for(mutex: *mut pthread_mutex_t, deadline: &Deadline, worker: &W
     };
     let until = super::super::original::timespec_of(until + bound);
     match behind!(TIMED_LOCK, mutex, &until) {
-        0 => {
+        libc::ETIMEDOUT => Blocked::StillBusy,
+        answer => {
             // SAFETY: the caller's promise.
-            if knows_its_owner(unsafe { kind_of(mutex) }) {
+            if is_taken(answer) && knows_its_owner(unsafe { kind_of(mutex) }) {
                 with_owner(mutex, |owner| *owner = Some((worker.running_id(), 1)));
             }
-            Blocked::Locked
+            Blocked::Done(answer)
         }
-        libc::ETIMEDOUT => Blocked::StillBusy,
-        answer => Blocked::Failed(answer),
     }
 }
 
@@ -241,14 +267,16 @@ pub(super) unsafe fn unlock(mutex: *mut pthread_mutex_t) -> c_int {
         return behind!(UNLOCK, mutex);
     }
     // SAFETY: the caller's promise.
-    let answer = if knows_its_owner(unsafe { kind_of(mutex) }) {
+    let kind = unsafe { kind_of(mutex) };
+    let answer = if knows_its_owner(kind) {
         let unlock = || behind!(UNLOCK, mutex);
         on_green_that_may_switch(|worker| Some(unlock_owned(worker, mutex, unlock))).unwrap_or_else(unlock)
     } else {
         behind!(UNLOCK, mutex)
     };
     if answer == 0 {
-        given_back(mutex as usize, What::Mutex, 1);
+        // A robust one may be out of order now, which each that waits is to be told.
+        given_back(mutex as usize, What::Mutex, if kind & ROBUST == 0 { 1 } else { usize::MAX });
     }
     answer
 }
@@ -259,7 +287,7 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut pthread
     // SAFETY: the caller's promise.
     let kind = unsafe { kind_of(mutex) };
     // SAFETY: the caller's promise.
-    if !knows_its_owner(kind) && kind & ROBUST_OR_PRIORITY == 0 && unsafe { take_free(&TRY_LOCK, mutex) } {
+    if !knows_its_owner(kind) && kind & ROBUST == 0 && unsafe { take_free(&TRY_LOCK, mutex) } {
         return 0;
     }
     // SAFETY: the caller's promise.
