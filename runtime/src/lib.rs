@@ -41,8 +41,8 @@
 //!
 //! # What to rely on
 //!
-//! 1. A green thread that has started never changes its OS thread; only a `Send` closure that has not may go to another worker. `Rc`s, guards that are not `Send` and references into thread-locals
-//!    may live across a wait.
+//! 1. A green thread that has started never changes its OS thread; only a `Send` closure that has not may go to another worker.
+//!    `Rc`s, guards that are not `Send` and references into thread-locals may live across a wait.
 //! 2. Every blocking call does the right thing in three places: on a green thread it parks it, on a plain OS thread it blocks that,
 //!    and on the OS thread that drives a runtime by hand it drives it.
 //! 3. A wait ends in exactly one way: it was woken, its deadline has passed, or it was cancelled. A wake-up, a message or a permit that

@@ -1,11 +1,12 @@
 //! Green threads that do nothing but use std's channels, or yield where that lets no other one run.
 //!
 //! To send to a channel that has room, and to look into one, calls nobody. A green thread that does so in a loop, until its neighbour
-//! answers or is gone, keeps its OS thread for ever, where an OS thread would be made to share its processor. No call shows
-//! that. Nor does one that yields in a loop [without being Rust code](super::yields). So while the group `futex` or `sleep` is active each OS thread that runs green threads has a timer of its processor time, and the signal looks: at
-//! whether the same green thread has run all the time while others wait for it. When that has lasted for half the
-//! [limit](super::std_park_limit) it notes for as long again where that is; if that was in a channel of std's often, or in `sched_yield`
-//! mostly, the process ends with a report, as with a [park](super::std_park) that nobody ends.
+//! answers or is gone, keeps its OS thread for ever, where an OS thread would be made to share its processor. No call shows that. Nor
+//! does one that yields in a loop [without being Rust code](super::yields). So while the group `futex` or `sleep` is active each OS
+//! thread that runs green threads has a timer of its processor time, and the signal looks: at whether the same green thread has run all
+//! the time while others wait for it. When that has lasted for half the [limit](super::std_park_limit) it notes for as long again where
+//! that is; if that was in a channel of std's often, or in `sched_yield` mostly, the process ends with a report, as with a
+//! [park](super::std_park) that nobody ends.
 //!
 //! Whether it is in a channel the names of the functions tell: those of a program that was not stripped. Code that computes, however long, is
 //! none of this. Nothing is found in a program that catches the signal, SIGURG, itself.

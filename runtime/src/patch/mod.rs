@@ -119,9 +119,10 @@
 //! waits as long as there is room, and lets nobody run. Where the program has its symbols that is found, too, by looking now and then
 //! where it is; so SIGURG is caught, unless somebody else catches it.
 //!
-//! parking_lot, and what is made of it, waits for a word in a thread-local, and so does rayon: one place for each OS thread. While another OS thread
-//! may end such a wait it blocks the OS thread, for 50 ms, and for up to a second while others run. After that, or if there is nobody
-//! else, the green thread is parked. When a second one comes to wait in the same place the process ends with a report that shows both stacks.
+//! parking_lot, and what is made of it, waits for a word in a thread-local, and so does rayon: one place for each OS thread. While
+//! another OS thread may end such a wait it blocks the OS thread, for 50 ms, and for up to a second while others run. After that, or if
+//! there is nobody else, the green thread is parked. When a second one comes to wait in the same place the process ends with a report
+//! that shows both stacks.
 //!
 //! The locks of pthreads belong to the thread that has them: libc would let one green thread lock a recursive mutex that another
 //! one of the same OS thread has, and each unlock it. The shims tell them apart. A mutex that *another OS thread* has locked blocks the OS
@@ -131,7 +132,8 @@
 //!
 //! The runtime itself, panic hooks, and an allocator or a [`Policy`](crate::Policy) that the runtime calls in the middle of what it does
 //! wait as without us. An allocator that keeps state for each OS thread must not wait for locks of std's; nor, if it is written in Rust, yield
-//! by `std::thread::yield_now`.
+//! by `std::thread::yield_now`. A signal handler that interrupts the runtime blocks the OS thread, too, for ever if it waits for a lock
+//! that a green thread of it has: no handler may wait for locks, says POSIX.
 //!
 //! # Yields
 //!
@@ -244,7 +246,7 @@ use std::sync::Once;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Group {
-    /// `nanosleep`, `clock_nanosleep`, `usleep`, `sleep`; and `sched_yield`.
+    /// `nanosleep`, `clock_nanosleep`, `usleep`, `sleep`; and `sched_yield`, where Rust code calls it.
     Sleep,
     /// The calls on sockets.
     Net,
@@ -256,7 +258,7 @@ pub enum Group {
     Futex,
     /// Waiting for child processes.
     Process,
-    /// Waiting for a signal that is blocked: `sigwait` and its kin.
+    /// Waiting for a signal that is blocked: `sigwait` and its kin, `sigsuspend`, `pause`.
     Signal,
     /// Message queues and semaphores of System V, and message queues of POSIX.
     Ipc,

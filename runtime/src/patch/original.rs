@@ -1,7 +1,8 @@
 //! The functions that the shims stand in front of: what a call does without us, also on a green thread.
 //!
-//! Each makes the system call that libc's function of that name makes (or calls libc's, where there is none), blocks the OS thread where that blocks, and answers with
-//! -1 and `errno` where that does. For callers that know what they do, a shim of their own for instance.
+//! Each makes the system call that libc's function of that name makes (or calls libc's, where there is none), blocks the OS thread
+//! where that blocks, and answers with -1 and `errno` where that does. For callers that know what they do, a shim of their own for
+//! instance.
 //!
 //! ```
 //! let start = std::time::Instant::now();

@@ -1,7 +1,7 @@
 //! Blocking system calls that are made through libc's function `syscall`: they are made, and counted if a green thread makes them.
 //!
-//! Of the numbers only the futexes' are shims, the newer ones of which come here first. The others are what somebody has called who does not want libc's functions, and
-//! with which arguments the kernel would have to be asked; so they block the OS thread.
+//! Of the numbers only the futexes' are shims, the newer ones of which come here first. The others are what somebody has called who
+//! does not want libc's functions, and with which arguments the kernel would have to be asked; so they block the OS thread.
 
 use super::connect::polls;
 use super::futex;

@@ -5,11 +5,12 @@
 //! unpark does not say for whom it is, and each would take what was meant for the other. So that is reported, with both
 //! stacks, and ends the process: the wait has no way to fail, and going on would be a wait for ever, now or some day.
 //!
-//! One that nobody will wake is reported, too. std's channels pass over a receiver whose OS thread is the sender's, so a receiver
-//! among the senders' neighbours waits for ever, and the message lies there. If nobody can run any more, that is a deadlock, and
-//! found as such. While others still wait for a socket, say, it cannot be told from a long wait; but where all other OS threads of the process have
-//! slept all the time, there is nobody who could send. So such a wait is bounded, by a [limit](std_park_limit). Of other parks green
-//! threads of the same OS thread are as good as any to end them, so those may last: whether it is a channel's is seen by the stack.
+//! One that nobody will wake is reported, too. std's channels pass over a receiver whose OS thread is the sender's, so a receiver among
+//! the senders' neighbours waits for ever, and the message lies there. If nobody can run any more, that is a deadlock, and found as
+//! such. While others still wait for a socket, say, it cannot be told from a long wait; but where all other OS threads of the process
+//! have slept all the time, there is nobody who could send. So such a wait is bounded, by a [limit](std_park_limit). Of other parks
+//! green threads of the same OS thread are as good as any to end them, so those may last: whether it is a channel's is seen by the
+//! stack.
 //!
 //! # Which futex it is
 //!
@@ -110,8 +111,8 @@ fn learn() {
 /// threads may end. Waits that have a time limit of their own may take that long.
 ///
 /// The same limit is for a green thread that does nothing but use std's channels, and never waits in them, or nothing but
-/// [yield](super#yields) where that lets nobody run, while others of its OS thread could run: after so much processor time the process ends with a report. What was set when the OS thread began to run green
-/// threads counts.
+/// [yield](super#yields) where that lets nobody run, while others of its OS thread could run: after so much processor time the process
+/// ends with a report. What was set when the OS thread began to run green threads counts.
 ///
 /// Never waits, and may be called anywhere; waits that have begun keep the limit that was set then.
 ///

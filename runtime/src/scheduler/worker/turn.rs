@@ -404,8 +404,8 @@ impl Worker {
         }
     }
 
-    /// Gives a green thread its stack; `None` if another worker has taken it, or if there is none to be had: then it has ended. One that was killed gets one too, to
-    /// drop its body on: destructors may wait.
+    /// Gives a green thread its stack; `None` if another worker has taken it, or if there is none to be had: then it has ended. One
+    /// that was killed gets one too, to drop its body on: destructors may wait.
     fn start(&self, green: Green) -> Option<Green> {
         let (task, body): (_, Body) = match green {
             Green { task, stage: Stage::Unstarted(body) } => (task, body),
