@@ -182,6 +182,8 @@
 //! - A library that was opened with `dlopen(RTLD_DEEPBIND)`, calls that glibc makes inside of itself (for `fgets`, say), system calls that are made
 //!   without libc, and statically linked glibc are out of reach.
 //! - On a green thread a blocking `MSG_PEEK | MSG_WAITALL` and `SO_RCVLOWAT` do not wait for more than the first bytes.
+//! - A call that is not to wait lets nobody run: a loop of `try_lock`, of nonblocking reads or of `poll` with no time, until another green
+//!   thread of the same OS thread has done something, holds the OS thread as one that computes does, for ever. A yield in it helps.
 //! - A signal handler that runs on the OS thread ends no wait of a green thread, except as the table says; the calls end with `EINTR`
 //!   less often than elsewhere.
 //! - A wait for one child that some thread of the process traces ends with the child, and with a stop only if that is asked for (`WUNTRACED`).
