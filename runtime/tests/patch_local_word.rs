@@ -6,8 +6,8 @@ mod patching;
 use common::{in_child, text};
 use patching::watchdog;
 use std::ptr::null;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 thread_local! {
@@ -107,6 +107,51 @@ fn several_wait_for_an_os_thread_that_runs() {
     });
     done.store(true, Ordering::Release);
     pool.join().unwrap();
+}
+
+/// A lock of std's that lies in a thread-local is one as any other: who has it across a wait lets several come.
+#[test]
+fn any_number_wait_for_a_lock_of_stds() {
+    thread_local! {
+        static MUTEX: Mutex<u32> = const { Mutex::new(0) };
+        static RW_LOCK: RwLock<u32> = const { RwLock::new(0) };
+    }
+    osier::patch::all();
+    watchdog();
+    // An OS thread that has nothing to do with it.
+    let done = Arc::new(AtomicBool::new(false));
+    let is_done = done.clone();
+    let runs = std::thread::spawn(move || {
+        while !is_done.load(Ordering::Acquire) {
+            std::hint::spin_loop();
+        }
+    });
+    osier::run(|| {
+        let all = |body: fn()| {
+            let threads: Vec<_> = (0..4).map(|_| osier::spawn(body)).collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        };
+        all(|| {
+            MUTEX.with(|mutex| {
+                let mut count = mutex.lock().unwrap();
+                osier::sleep(MILLI);
+                *count += 1;
+            });
+        });
+        all(|| {
+            RW_LOCK.with(|lock| {
+                let mut count = lock.write().unwrap();
+                osier::sleep(MILLI);
+                *count += 1;
+                drop(count);
+                assert!(*lock.read().unwrap() > 0);
+            });
+        });
+        let counts = (MUTEX.with(|mutex| *mutex.lock().unwrap()), RW_LOCK.with(|lock| *lock.read().unwrap()));
+        assert_eq!(counts, (4, 4));
+    });
+    done.store(true, Ordering::Release);
+    runs.join().unwrap();
 }
 
 #[test]

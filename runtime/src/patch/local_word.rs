@@ -11,9 +11,14 @@
 //! second one comes while the first has not gone on, that is reported with both stacks, and ends the process, before anybody else runs:
 //! the lists of the library may be damaged by then.
 //!
+//! A lock of std's may lie in a thread-local, too, and any number wait for it at once, who belong to nobody's list. Who waits for one is told by
+//! the value: 2 for a `Mutex`, and one of the upper bits for an `RwLock`, in the word before if it is a writer that waits. The latches of
+//! libraries have other values. (rayon's is a `Condvar`, which counts: at 2 it is known from when it was waited for at 0 or 1.) Here, too, the
+//! OS thread is blocked at first, as the lock may be a part of such a latch, which another OS thread has for a moment.
+//!
 //! # Invariant
 //!
-//! A green thread that is parked here stands in `PARKED` until it runs again, also when it was woken long before.
+//! A green thread that is parked here, but for a lock of std's, stands in `PARKED` until it runs again, also when it was woken long before.
 
 use super::deadline::Deadline;
 use super::write_error;
@@ -24,7 +29,7 @@ use crate::scheduler::stacks::Stand;
 use crate::sys::process::{able_threads, others_run, threads};
 use crate::sys::{futex, thread_locals};
 use core::cell::RefCell;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use libc::c_int;
 
@@ -34,12 +39,19 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// How long the OS thread is blocked while others may end the wait and none of them runs; as for a mutex of pthreads.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long it is blocked at most.
+/// How long it is blocked at most; for a lock of std's that is [`PATIENCE`], since nothing comes of it if one is parked too early.
 const LONGEST: Duration = Duration::from_secs(1);
+
+/// What std's `Mutex` is while somebody waits for it.
+const CONTENDED: u32 = 2;
+/// The bits of std's `RwLock` that say that somebody waits for it.
+const AWAITED: u32 = 3 << 30;
 
 thread_local! {
     /// The words for which green threads of this OS thread are parked, and where these stand.
     static PARKED: RefCell<Vec<(usize, Stand)>> = const { RefCell::new(Vec::new()) };
+    /// The words that have been waited for at a value which no lock of std's has; once for each word, for good, as they are few.
+    static NO_LOCKS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Whether `word` is one that is meant.
@@ -59,10 +71,13 @@ pub(super) fn wait(
     park: impl FnOnce() -> c_int,
 ) -> c_int {
     let address = word.as_ptr().addr();
+    if is_lock(word, expected) {
+        return block(worker, word, expected, bits, deadline, PATIENCE).unwrap_or_else(park);
+    }
     if let Some(first) = leave(address) {
         report(first, Stand::of(&worker.current_task()));
     }
-    if let Some(code) = block(worker, word, expected, bits, deadline) {
+    if let Some(code) = block(worker, word, expected, bits, deadline, LONGEST) {
         return code;
     }
     let stand = Stand::of(&worker.current_task());
@@ -71,6 +86,26 @@ pub(super) fn wait(
     let code = park();
     leave(address);
     code
+}
+
+/// Whether this seems to be a lock of std's, from what is waited for, and was here until now.
+fn is_lock(word: &AtomicU32, expected: u32) -> bool {
+    let address = word.as_ptr().addr();
+    let before = word.as_ptr().wrapping_sub(1);
+    let is_awaited = |word: u32| word & AWAITED != 0;
+    let may_be = expected == CONTENDED
+        || is_awaited(expected)
+        // SAFETY: aligned as `word` is, and in a thread-local of this OS thread, which is not taken away while that runs.
+        || thread_locals::is_own(before.addr()) && is_awaited(unsafe { AtomicU32::from_ptr(before) }.load(Ordering::Relaxed));
+    inside::run(|| {
+        NO_LOCKS.with_borrow_mut(|words| {
+            let is_known = words.contains(&address);
+            if !may_be && !is_known {
+                words.push(address);
+            }
+            may_be && !is_known
+        })
+    })
 }
 
 /// Forgets who is parked for this word; where that stood.
@@ -83,14 +118,22 @@ fn leave(address: usize) -> Option<Stand> {
     })
 }
 
-/// Blocks the OS thread as long as another one may end the wait. Gives 0 or an error's number; `None` if the wait has not ended.
-fn block(worker: &Worker, word: &AtomicU32, expected: u32, bits: u32, deadline: &Deadline) -> Option<c_int> {
+/// Blocks the OS thread as long as another one may end the wait, for `longest` at most. Gives 0 or an error's number; `None` if the
+/// wait has not ended.
+fn block(
+    worker: &Worker,
+    word: &AtomicU32,
+    expected: u32,
+    bits: u32,
+    deadline: &Deadline,
+    longest: Duration,
+) -> Option<c_int> {
     let begun = Instant::of_machine();
     let mut moment = MOMENT;
     let mut is_first = true;
     while others(worker, is_first) {
         let blocked = Instant::of_machine().saturating_duration_since(begun);
-        if blocked >= LONGEST || blocked >= PATIENCE && !inside::run(others_run) {
+        if blocked >= longest || blocked >= PATIENCE && !inside::run(others_run) {
             return None;
         }
         let limit = deadline.left(worker).map_or(moment, |left| left.min(moment));
