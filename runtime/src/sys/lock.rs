@@ -6,6 +6,7 @@
 //! runs under them panics.
 
 use super::futex;
+use crate::inside;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -61,13 +62,13 @@ impl<T: ?Sized> Mutex<T> {
         if self.state.compare_exchange(FREE, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.wait();
         }
-        MutexGuard { mutex: self, _not_send: PhantomData }
+        MutexGuard::new(self)
     }
 
     /// The lock, if it is free.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let free = self.state.compare_exchange(FREE, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        free.then(|| MutexGuard { mutex: self, _not_send: PhantomData })
+        free.then(|| MutexGuard::new(self))
     }
 
     #[cold]
@@ -89,9 +90,19 @@ impl<T: ?Sized> Mutex<T> {
     }
 }
 
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// For who has just locked it.
+    #[inline]
+    fn new(mutex: &'a Mutex<T>) -> MutexGuard<'a, T> {
+        inside::has_locked();
+        MutexGuard { mutex, _not_send: PhantomData }
+    }
+}
+
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        inside::has_unlocked();
         if self.mutex.state.swap(FREE, Ordering::Release) == CONTENDED {
             futex::wake(&self.mutex.state, 1);
         }
