@@ -141,8 +141,8 @@ fn so_is_one_whose_neighbour_has_something_to_read() {
 }
 
 #[test]
-fn who_yields_and_starves_nobody_is_left_alone() {
-    let output = in_child("who_yields_and_starves_nobody_is_left_alone", || {
+fn who_yields_for_another_os_thread_or_starves_nobody_is_left_alone() {
+    let output = in_child("who_yields_for_another_os_thread_or_starves_nobody_is_left_alone", || {
         osier::patch::std_park_limit(Some(LIMIT));
         osier::patch::all();
         let wait = || {
@@ -166,6 +166,22 @@ fn who_yields_and_starves_nobody_is_left_alone() {
             reads.kill();
             sleeps.kill();
         });
+        // One could, but an OS thread runs meanwhile, and that is who it waits for.
+        osier::run(|| {
+            let starves = osier::spawn(|| ());
+            let done = Arc::new(AtomicBool::new(false));
+            let (theirs, used) = (done.clone(), processor_time());
+            let other = std::thread::spawn(move || {
+                // On a machine that has much to do who yields uses little.
+                let start = Instant::now();
+                while used() < 2 * LIMIT && start.elapsed() < 10 * LIMIT {}
+                theirs.store(true, Ordering::Release);
+            });
+            osier_test_yields_until(&done);
+            assert!(!starves.is_finished());
+            other.join().unwrap();
+            starves.join().unwrap();
+        });
         // Others can.
         osier::run(|| {
             let others = osier::spawn(|| {
@@ -178,6 +194,19 @@ fn who_yields_and_starves_nobody_is_left_alone() {
         });
     });
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// Tells how much processor time this OS thread has used.
+fn processor_time() -> impl Fn() -> Duration + Send {
+    let mut clock = 0;
+    // SAFETY: this OS thread; valid for a write.
+    assert_eq!(unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) }, 0);
+    move || {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: valid for a write.
+        assert_eq!(unsafe { libc::clock_gettime(clock, &mut time) }, 0);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
 }
 
 /// Goes on for twice the limit.

@@ -6,16 +6,19 @@
 //! thread that runs green threads has a timer of its processor time, and the signal looks: at whether the same green thread has run all
 //! the time while others wait for it. When that has lasted for half the [limit](super::std_park_limit) it notes for as long again where
 //! that is; if that was in a channel of std's often, or in `sched_yield` mostly, the process ends with a report, as with a
-//! [park](super::std_park) that nobody ends.
+//! [park](super::std_park) that nobody ends. But one that yields may wait for another OS thread, as libraries do that have a pool which
+//! computes: as long as one runs nothing is reported.
 //!
 //! Whether it is in a channel the names of the functions tell: those of a program that was not stripped. Code that computes, however long, is
 //! none of this. Nothing is found in a program that catches the signal, SIGURG, itself.
 
 use super::std_park::{LOOKS, look_every};
 use super::{Group, is_active, is_any_active, write_error};
+use crate::inside;
 use crate::scheduler::stacks::describe;
 use crate::scheduler::{self, copies, with_worker};
 use crate::sys::cpu_timer::{self, CpuTimer};
+use crate::sys::process::others_run;
 use crate::sys::program::Symbols;
 use core::cell::{Cell, RefCell};
 use core::mem::ManuallyDrop;
@@ -29,6 +32,10 @@ const OFTEN: usize = NOTED * 3 / 20;
 
 /// How many are to be in a call of `sched_yield`: nearly all, of one that does nothing else until somebody has done something.
 const MOSTLY: u32 = NOTED as u32 / 2;
+
+/// How many such calls in a row are to find that no other OS thread runs, before it is reported: those of a pool may sleep for a moment, between
+/// two pieces of work.
+const CALLS: u32 = 20;
 
 /// Bytes of stack that it takes to look functions up. Where a handler has less, nothing is found.
 const ROOM: usize = 4096;
@@ -63,8 +70,9 @@ thread_local! {
     static YIELDS: Cell<bool> = const { Cell::new(false) };
     /// How many of the noted looks have found it so.
     static YIELDED: Cell<u32> = const { Cell::new(0) };
-    /// Whether that was mostly so, and is to be reported where that can be done, outside of the signal handler.
-    static IS_DUE: Cell<bool> = const { Cell::new(false) };
+    /// If that was mostly so, and is to be reported where that can be done, outside of the signal handler: how many calls are still to find that
+    /// no other OS thread runs. 0 if nothing is to be reported.
+    static DUE: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Looks from now on at OS threads that run green threads: at this one, if it does, and at all that begin to.
@@ -107,7 +115,7 @@ fn look(at: usize) {
     if found == LOOKS {
         FOUND.set(0);
         if YIELDED.get() >= MOSTLY {
-            IS_DUE.set(true);
+            DUE.set(CALLS);
         } else if is_active(Group::Futex) && cpu_timer::room() >= ROOM {
             judge();
         }
@@ -127,7 +135,16 @@ pub(super) fn lets_others_run() {
 /// Notes that such a call is over in which no others could run. Ends the process if that has long been so.
 pub(super) fn has_yielded() {
     YIELDS.set(false);
-    if IS_DUE.replace(false) {
+    if DUE.get() > 0 {
+        judge_yields();
+    }
+}
+
+/// Ends the process after the last call that was to find nobody.
+#[cold]
+fn judge_yields() {
+    let left = if inside::run(others_run) { 0 } else { DUE.get() - 1 };
+    if DUE.replace(left) == 1 && left == 0 {
         report_yields();
     }
 }

@@ -151,7 +151,8 @@
 //! functions cannot be told from these.
 //!
 //! A green thread that does nothing but yield in a way that lets nobody run, while others of its OS thread could, ends the process with a
-//! report that shows its stack, after so much processor time as [`std_park_limit`] says. So SIGURG is caught.
+//! report that shows its stack, after so much processor time as [`std_park_limit`] says, unless another OS thread runs then, for which it may
+//! wait. So SIGURG is caught.
 //!
 //! # Crates and libraries that were tried
 //!

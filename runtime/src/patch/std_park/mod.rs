@@ -112,7 +112,8 @@ fn learn() {
 ///
 /// The same limit is for a green thread that does nothing but use std's channels, and never waits in them, or nothing but
 /// [yield](super#yields) where that lets nobody run, while others of its OS thread could run: after so much processor time the process
-/// ends with a report. What was set when the OS thread began to run green threads counts.
+/// ends with a report; for yields, if no other OS thread runs then. What was set when the OS thread began to run green threads
+/// counts.
 ///
 /// Never waits, and may be called anywhere; waits that have begun keep the limit that was set then.
 ///
