@@ -4,7 +4,7 @@ use crate::inside;
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 
-/// How many blocks are known of at most: the program's, and those of the libraries that were there when this OS thread first asked.
+/// How many blocks are known of at most: the program's, and those of the libraries that were there when they were last looked up.
 const MOST: usize = 16;
 
 thread_local! {
@@ -14,19 +14,32 @@ thread_local! {
     static BLOCKS: [Cell<(usize, usize)>; MOST] = const { [const { Cell::new((0, 0)) }; MOST] };
 }
 
-/// Whether this address belongs to a thread-local of the OS thread that calls, as far as the program knew them from the beginning.
+/// Whether this address belongs to a thread-local of the OS thread that calls: of the program, or of a library that was there when this was
+/// first asked, and is there now.
 pub(crate) fn is_own(address: usize) -> bool {
-    if !KNOWN.replace(true) {
-        let mut found = 0_usize;
-        // SAFETY: `note` takes what it is given here, and keeps nothing of it.
-        inside::run(|| unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut found).cast()) });
+    let is_known = KNOWN.replace(true);
+    if is_known && !is_in_blocks(address) {
+        return false;
     }
+    // Also where it seems to be one: the library whose it was may be closed, and the memory somebody else's.
+    look_up();
+    is_in_blocks(address)
+}
+
+fn is_in_blocks(address: usize) -> bool {
     BLOCKS.with(|blocks| blocks.iter().any(|block| (block.get().0..block.get().1).contains(&address)))
+}
+
+fn look_up() {
+    BLOCKS.with(|blocks| blocks.iter().for_each(|block| block.set((0, 0))));
+    let mut found = 0_usize;
+    // SAFETY: `note` takes what it is given here, and keeps nothing of it.
+    inside::run(|| unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut found).cast()) });
 }
 
 /// Notes the block of one object; `found` counts them.
 unsafe extern "C" fn note(object: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-    // SAFETY: what `is_own` has given, for this OS thread alone.
+    // SAFETY: what `look_up` has given, for this OS thread alone.
     let found = unsafe { &mut *found.cast::<usize>() };
     // SAFETY: valid during this call.
     let object = unsafe { &*object };
@@ -48,6 +61,10 @@ mod tests {
     use super::is_own;
     use core::cell::Cell;
     use core::ptr;
+    use std::ffi::CString;
+    use std::io::Write;
+    use std::os::unix::ffi::OsStrExt;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn only_the_own_thread_locals_are_found() {
@@ -67,5 +84,33 @@ mod tests {
         // Its block is gone, or another one's.
         assert_ne!(others.join().unwrap(), own);
         assert!(is_own(own));
+    }
+
+    #[test]
+    fn those_of_a_library_are_its_own_until_it_is_closed() {
+        let library = std::env::temp_dir().join(format!("osier-thread-locals-{}.so", std::process::id()));
+        let mut compiler = Command::new("cc")
+            .args(["-shared", "-fPIC", "-xc", "-", "-o"])
+            .arg(&library)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let code = b"static _Thread_local int word; int *place(void) { return &word; }";
+        compiler.stdin.take().unwrap().write_all(code).unwrap();
+        assert!(compiler.wait().unwrap().success());
+        let path = CString::new(library.as_os_str().as_bytes()).unwrap();
+        // SAFETY: a string; the library does nothing when it is loaded.
+        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
+        assert!(!handle.is_null());
+        std::fs::remove_file(&library).unwrap();
+        // SAFETY: a library that is open, and a string.
+        let place = unsafe { libc::dlsym(handle, c"place".as_ptr()) };
+        // SAFETY: the function above.
+        let place: extern "C" fn() -> *const u32 = unsafe { core::mem::transmute(place) };
+        let word = place().addr();
+        assert!(is_own(word));
+        // SAFETY: nothing of it is used after this.
+        assert_eq!(unsafe { libc::dlclose(handle) }, 0);
+        assert!(!is_own(word));
     }
 }
