@@ -10,8 +10,8 @@
 //! 2. Calls into std that may wait for locks of std's, such as the start of an OS thread, are made inside of [`run`]; and so are those of
 //!    crates that may call `std::thread::yield_now`.
 //! 3. While a `RefCell` of the worker is borrowed, or a wait has been prepared and not begun, the worker says that it is busy
-//!    ([`Worker::may_switch`](crate::scheduler::Worker::may_switch)): so an allocator, a policy or a clock that waits for a lock there
-//!    blocks the OS thread.
+//!    ([`Worker::may_switch`](crate::scheduler::Worker::may_switch)): so an allocator, a policy or a clock that waits there, for a
+//!    lock or by a sleep say, blocks the OS thread.
 
 use core::cell::Cell;
 

@@ -1,30 +1,37 @@
-//! An allocator of Rust's that yields, as one does that spins for its lock: where the runtime allocates, nobody else runs.
+//! An allocator of Rust's that yields or sleeps, as one does that spins for its lock: where the runtime allocates, nobody else runs.
 
 mod patching;
 
 use patching::watchdog;
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
-struct Yields;
+struct Waits;
 
 #[global_allocator]
-static ALLOCATOR: Yields = Yields;
+static ALLOCATOR: Waits = Waits;
 
-/// Whether it yields, in each call.
-static IS_BUSY: AtomicBool = AtomicBool::new(false);
-static YIELDED: AtomicU64 = AtomicU64::new(0);
+const NOT: u8 = 0;
+const YIELDS: u8 = 1;
+const SLEEPS: u8 = 2;
+
+/// What it does in each call.
+static WAY: AtomicU8 = AtomicU8::new(NOT);
+static WAITED: AtomicU64 = AtomicU64::new(0);
 
 fn wait_for_the_lock() {
-    if IS_BUSY.load(Ordering::Relaxed) {
-        YIELDED.fetch_add(1, Ordering::Relaxed);
-        std::thread::yield_now();
+    match WAY.load(Ordering::Relaxed) {
+        YIELDS => std::thread::yield_now(),
+        SLEEPS => std::thread::sleep(Duration::from_micros(1)),
+        _ => return,
     }
+    WAITED.fetch_add(1, Ordering::Relaxed);
 }
 
 // SAFETY: the system's allocator.
-unsafe impl GlobalAlloc for Yields {
+unsafe impl GlobalAlloc for Waits {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         wait_for_the_lock();
         // SAFETY: the caller's promise.
@@ -77,7 +84,7 @@ fn other_os_threads_are_heard() {
         .map(|number| {
             let sender = sender.clone();
             osier::spawn(move || {
-                osier::sleep(std::time::Duration::from_micros(number));
+                osier::sleep(Duration::from_micros(number));
                 osier::offload(move || sender.send(number).unwrap());
             })
         })
@@ -90,15 +97,16 @@ fn other_os_threads_are_heard() {
 fn the_runtime_is_not_seen_half_changed() {
     osier::patch::all();
     watchdog();
-    for workers in [1, 2] {
+    for (way, workers) in [(YIELDS, 1), (YIELDS, 2), (SLEEPS, 1), (SLEEPS, 2)] {
         let runtime = osier::Builder::new().workers(workers).build().unwrap();
-        IS_BUSY.store(true, Ordering::Relaxed);
+        let before = WAITED.load(Ordering::Relaxed);
+        WAY.store(way, Ordering::Relaxed);
         runtime.run(|| {
             a_channel_is_used_by_both_ends();
             locks_are_handed_on();
             other_os_threads_are_heard();
         });
-        IS_BUSY.store(false, Ordering::Relaxed);
+        WAY.store(NOT, Ordering::Relaxed);
+        assert!(WAITED.load(Ordering::Relaxed) > before + 100);
     }
-    assert!(YIELDED.load(Ordering::Relaxed) > 100);
 }

@@ -185,7 +185,7 @@ fn wait_on_green(arguments: &Arguments, bits: u32, is_absolute: bool) -> Option<
     on_green(Group::Futex, |worker| {
         // What the kernel refuses it shall refuse.
         let address = core::ptr::with_exposed_provenance::<AtomicU32>(arguments.address as usize);
-        if address.is_null() || !address.is_aligned() || bits == 0 || !worker.may_switch() {
+        if address.is_null() || !address.is_aligned() || bits == 0 {
             return None;
         }
         // SAFETY: the caller waits for this word, which must be there until that has ended.
@@ -333,10 +333,7 @@ pub(super) fn call_newer(number: c_long, given: &[c_long; 6]) -> c_long {
 /// `futex_wait`: the address, the value, the bits, the flags, the time and its clock.
 fn wait_newer(given: &[c_long; 6], made: impl Fn([c_long; 6]) -> c_long) -> c_long {
     let &[address, value, bits, flags, time, clock] = given;
-    let waited = on_green(Group::Futex, |worker| {
-        if !worker.may_switch() {
-            return None;
-        }
+    let waited = on_green(Group::Futex, |_| {
         let passed = timespec { tv_sec: 0, tv_nsec: 0 };
         let passed = (&raw const passed).expose_provenance() as c_long;
         let clock = if time == 0 { libc::CLOCK_MONOTONIC.into() } else { clock };

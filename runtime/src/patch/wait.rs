@@ -23,7 +23,7 @@ use libc::{c_int, c_long};
 use std::io;
 use std::os::fd::RawFd;
 
-/// Runs `f` if the group is active and the call was made on a green thread.
+/// Runs `f` if the group is active and the call was made on a green thread, where that may switch.
 #[inline]
 pub(super) fn on_green<T>(group: Group, f: impl FnOnce(&Worker) -> T) -> Option<T> {
     on_green_of(group.bit(), f)
@@ -36,8 +36,8 @@ fn on_green_of<T>(bits: u32, f: impl FnOnce(&Worker) -> T) -> Option<T> {
         return None;
     }
     with_place(|place| match place {
-        Place::Green(worker) => Some(f(worker)),
-        Place::Driver(_) | Place::OsThread => None,
+        Place::Green(worker) if worker.may_switch() => Some(f(worker)),
+        Place::Green(_) | Place::Driver(_) | Place::OsThread => None,
     })
 }
 

@@ -69,19 +69,11 @@ fn yield_for(caller: usize) -> c_int {
     }
     flood::begins_to_yield();
     let is_rusts = is_rusts(caller);
-    let has_yielded = is_rusts.then(|| {
-        on_green(Group::Sleep, |worker| {
-            let may_switch = worker.may_switch();
-            if may_switch {
-                let_others_run(worker);
-            }
-            may_switch
-        })
-    });
-    if has_yielded.flatten() == Some(true) {
-        return 0;
-    }
-    if !is_rusts {
+    if is_rusts {
+        if on_green(Group::Sleep, let_others_run).is_some() {
+            return 0;
+        }
+    } else {
         blocks(Blocking::Yield);
     }
     let answer = original::sched_yield();

@@ -68,9 +68,6 @@ unsafe fn take_free<T>(attempt: &Behind<unsafe extern "C" fn(*mut T) -> c_int>, 
 /// do not use it.
 fn on_green_that_may_switch<T>(f: impl FnOnce(&Worker) -> Option<T>) -> Option<T> {
     on_green(Group::Futex, |worker| {
-        if !worker.may_switch() {
-            return None;
-        }
         let before = errno::last();
         let answer = f(worker);
         errno::set(before);
