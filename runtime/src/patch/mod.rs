@@ -123,7 +123,7 @@
 //! another OS thread may end such a wait it blocks the OS thread, for 50 ms, and for up to a second while others run. After that, or if
 //! there is nobody else, the green thread is parked. When a second one comes to wait in the same place the process ends with a report
 //! that shows both stacks. For std's `Mutex` and `RwLock` in a thread-local any number may wait; the OS thread is blocked for up to
-//! 50 ms before each is parked.
+//! 50 ms before each is parked. (A `Condvar` or a `Once` there cannot be told from rayon's latch.)
 //!
 //! The locks of pthreads belong to the thread that has them: libc would let one green thread lock a recursive mutex that another
 //! one of the same OS thread has, and each unlock it. The shims tell them apart. A mutex that *another OS thread* has locked blocks the OS
