@@ -188,6 +188,9 @@
 //!   thread of the same OS thread has done something, holds the OS thread as one that computes does, for ever. A yield in it helps.
 //! - A signal handler that runs on the OS thread ends no wait of a green thread, except as the table says; the calls end with `EINTR`
 //!   less often than elsewhere.
+//! - A signal handler that runs on the OS thread must not wait, as by `nanosleep`, nor, if it is written in Rust, yield: where it has interrupted
+//!   a green thread the call would switch, in the middle of whatever that did. A call on a nonblocking descriptor never does, a
+//!   `write` of a byte to a socket or a pipe say.
 //! - A wait for one child that some thread of the process traces ends with the child, and with a stop only if that is asked for (`WUNTRACED`).
 //! - A reader-writer lock that is to prefer writers does not know of green threads that wait to write; and a green thread that
 //!   locks one once more that it has is a deadlock, not `EDEADLK`.
