@@ -9,7 +9,9 @@ use std::time::Duration;
 /// Its name, what its process does, and what must have become of that.
 type Case = (&'static str, fn(), fn(&Output, &str));
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 10] = [
+    ("an_os_thread_that_is_slow_to_sleep_hides_no_deadlock", || slow_to_sleep(1), assert_found_late),
+    ("an_os_thread_that_is_slow_to_sleep_hides_none_of_two_workers", || slow_to_sleep(2), assert_found_late),
     ("an_unpark_during_the_look_is_heard", unparked_during_the_look, |output, report| {
         assert!(output.status.success(), "{report}");
     }),
@@ -93,6 +95,28 @@ fn unparked_during_the_look() {
             waiting.iter().for_each(osier::thread::JoinHandle::kill);
         });
     }
+}
+
+/// One that sleeps until somebody wakes it counts for nothing; if it was on its way to that at the first look, a later one finds it so.
+fn slow_to_sleep(workers: usize) {
+    let builder = osier::Builder::new().workers(workers).on_stuck(|_| eprintln!("the hook is told"));
+    builder.build().unwrap().run(|| {
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_millis(600));
+            loop {
+                std::thread::park();
+            }
+        });
+        loop {
+            std::thread::park();
+        }
+    });
+}
+
+fn assert_found_late(output: &Output, report: &str) {
+    assert!(!output.status.success(), "{report}");
+    assert_eq!(report.matches("the hook is told").count(), 1, "{report}");
+    assert!(report.contains("deadlock: no green thread can run"), "{report}");
 }
 
 fn held_by_one_that_joins() {
