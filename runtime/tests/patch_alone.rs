@@ -1,6 +1,7 @@
 //! Deadlocks in std's locks, in a process with one OS thread: that of `main`, since this file has no test harness. Each case runs
 //! in a process of its own.
 
+use std::io::Write;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex};
@@ -99,7 +100,8 @@ fn unparked_during_the_look() {
 
 /// One that sleeps until somebody wakes it counts for nothing; if it was on its way to that at the first look, a later one finds it so.
 fn slow_to_sleep(workers: usize) {
-    let builder = osier::Builder::new().workers(workers).on_stuck(|_| eprintln!("the hook is told"));
+    let tells = |_: &osier::Deadlock| _ = writeln!(std::io::stderr(), "the hook is told");
+    let builder = osier::Builder::new().workers(workers).on_stuck(tells);
     builder.build().unwrap().run(|| {
         std::thread::spawn(|| {
             std::thread::sleep(Duration::from_millis(600));
