@@ -4,14 +4,11 @@ mod pool;
 
 pub(crate) use self::pool::Pool;
 
-use crate::clock::Instant;
 #[cfg(feature = "patch")]
 use crate::park::{Cancelled, Reason};
-use crate::primitive::Mutex;
 #[cfg(feature = "patch")]
 use crate::primitive::start_os_thread;
 use crate::scheduler;
-use core::time::Duration;
 use std::io;
 use std::panic::resume_unwind;
 
@@ -44,23 +41,6 @@ where
     }
 }
 
-/// When [`run_apart`] has last started an OS thread, or one of its was about to end; `None` for never.
-static MOVED: Mutex<Option<Instant>> = Mutex::new(None);
-
-/// How long an OS thread may take from its start to where it waits, or from its last deed to its end.
-const MOMENT: Duration = Duration::from_secs(1);
-
-#[cfg(feature = "patch")]
-fn note_move() {
-    *MOVED.lock() = Some(Instant::of_machine());
-}
-
-/// Whether an OS thread of [`run_apart`] may be on its way to where it waits, or to its end: what it is seen to do will soon be over.
-pub(crate) fn moves_apart() -> bool {
-    let moved = *MOVED.lock();
-    moved.is_some_and(|moved| Instant::of_machine().saturating_duration_since(moved) < MOMENT)
-}
-
 /// Runs `call` as [`Pool::run`] does, on an OS thread of its own: for a call that others of its kind must end, of which as many as a pool
 /// has OS threads would keep those from running. `reason`: what is waited for meanwhile.
 ///
@@ -77,10 +57,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    Pool::hand_over(reason, call, |job| {
-        note_move();
-        start_os_thread(name, move || job(&note_move))
-    })
+    Pool::hand_over(reason, call, |job| start_os_thread(name, move || job(&|| ())))
 }
 
 /// [`offload`] for the crate's own calls: fails where that panics for want of an OS thread.

@@ -13,7 +13,6 @@ use super::stacks::Question;
 use super::stillness::look_outside;
 use super::unpark;
 use crate::clock::Instant;
-use crate::offload::moves_apart;
 use crate::sys;
 use core::time::Duration;
 use std::io::Write;
@@ -174,10 +173,6 @@ impl Runtime {
             self.add_stacks(&mut deadlock);
             self.kill_all();
             return Verdict::Deadlock(deadlock);
-        }
-        // An OS thread of ours on its way to where it waits will soon be one that waits.
-        if moves_apart() {
-            return Verdict::Unknown;
         }
         if let Some(report) = self.ending.on_stuck.as_ref().filter(|_| !known) {
             report(&deadlock);
