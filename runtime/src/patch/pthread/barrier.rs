@@ -9,7 +9,7 @@
 use super::super::pauses::Pauses;
 use super::super::pool::apart;
 use super::super::report::count;
-use super::{Behind, behind, field, on_green_that_may_switch};
+use super::{Behind, behind, field, on_green_keeping_errno};
 use crate::park::Reason;
 use libc::{c_int, pthread_barrier_t};
 
@@ -37,7 +37,7 @@ unsafe fn is_for_one(barrier: *mut pthread_barrier_t) -> bool {
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_barrier_wait(barrier: *mut pthread_barrier_t) -> c_int {
     count!(pthread_barrier_wait);
-    let waited = on_green_that_may_switch(|worker| {
+    let waited = on_green_keeping_errno(|worker| {
         WAIT.function()?;
         // SAFETY: the caller's promise.
         if unsafe { is_for_one(barrier) } {

@@ -7,7 +7,7 @@ use super::super::addresses::{self, Key, Outcome, What};
 use super::super::deadline::Deadline;
 use super::super::report::count;
 use super::mutex::{lock_on_green, unlock};
-use super::{Behind, LOOK, behind, field, given_back, on_green_that_may_switch};
+use super::{Behind, LOOK, behind, field, given_back, on_green_keeping_errno};
 use crate::park::Reason;
 use crate::scheduler::Worker;
 use core::mem::MaybeUninit;
@@ -118,7 +118,7 @@ unsafe fn wait_until(
     clock: Option<clockid_t>,
     until: Option<*const timespec>,
 ) -> Option<c_int> {
-    on_green_that_may_switch(|worker| {
+    on_green_keeping_errno(|worker| {
         // SAFETY: the caller's promise.
         let flags = unsafe { flags(condvar) }?;
         let own_clock = if flags & MONOTONIC != 0 { libc::CLOCK_MONOTONIC } else { libc::CLOCK_REALTIME };

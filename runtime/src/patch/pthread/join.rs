@@ -6,7 +6,7 @@
 use super::super::deadline::Deadline;
 use super::super::pauses::Pauses;
 use super::super::report::count;
-use super::{Behind, behind, on_green_that_may_switch};
+use super::{Behind, behind, on_green_keeping_errno};
 use core::ffi::c_void;
 use libc::{c_int, clockid_t, pthread_t, timespec};
 
@@ -34,7 +34,7 @@ unsafe fn join(
     value: *mut *mut c_void,
     until: Option<(clockid_t, *const timespec)>,
 ) -> Option<c_int> {
-    on_green_that_may_switch(|worker| {
+    on_green_keeping_errno(|worker| {
         TIMED_JOIN.function()?;
         let deadline = match until {
             None => Deadline::never(),

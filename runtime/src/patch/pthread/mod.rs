@@ -66,7 +66,7 @@ unsafe fn take_free<T>(attempt: &Behind<unsafe extern "C" fn(*mut T) -> c_int>, 
 
 /// Runs `f` if the call was made on a green thread that may be parked here. `errno` is afterwards as it was: functions of pthreads
 /// do not use it.
-fn on_green_that_may_switch<T>(f: impl FnOnce(&Worker) -> Option<T>) -> Option<T> {
+fn on_green_keeping_errno<T>(f: impl FnOnce(&Worker) -> Option<T>) -> Option<T> {
     on_green(Group::Futex, |worker| {
         let before = errno::last();
         let answer = f(worker);

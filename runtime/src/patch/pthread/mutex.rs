@@ -20,7 +20,7 @@ use super::super::addresses::{Key, What};
 use super::super::deadline::Deadline;
 use super::super::report::count;
 use super::super::{Group, is_active};
-use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, take_free, wait_for};
+use super::{Behind, LOOK, Try, behind, field, given_back, on_green_keeping_errno, take_free, wait_for};
 use crate::inside;
 use crate::park::Reason;
 use crate::primitive::Mutex;
@@ -270,7 +270,7 @@ pub(super) unsafe fn unlock(mutex: *mut pthread_mutex_t) -> c_int {
     let kind = unsafe { kind_of(mutex) };
     let answer = if knows_its_owner(kind) {
         let unlock = || behind!(UNLOCK, mutex);
-        on_green_that_may_switch(|worker| Some(unlock_owned(worker, mutex, unlock))).unwrap_or_else(unlock)
+        on_green_keeping_errno(|worker| Some(unlock_owned(worker, mutex, unlock))).unwrap_or_else(unlock)
     } else {
         behind!(UNLOCK, mutex)
     };
@@ -291,8 +291,7 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut pthread
         return 0;
     }
     // SAFETY: the caller's promise.
-    let locked =
-        on_green_that_may_switch(|worker| unsafe { lock_on_green(worker, mutex, &Deadline::never()) });
+    let locked = on_green_keeping_errno(|worker| unsafe { lock_on_green(worker, mutex, &Deadline::never()) });
     locked.unwrap_or_else(|| behind!(LOCK, mutex))
 }
 
@@ -303,7 +302,7 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_trylock(mutex: *mut pthr
     let kind = unsafe { kind_of(mutex) };
     if is_active(Group::Futex) && knows_its_owner(kind) {
         // SAFETY: the caller's promise.
-        let tried = on_green_that_may_switch(|worker| match unsafe { try_on_green(worker, mutex, kind) } {
+        let tried = on_green_keeping_errno(|worker| match unsafe { try_on_green(worker, mutex, kind) } {
             // What a try says where a lock would.
             Try::Busy | Try::Done(libc::EDEADLK) => Some(libc::EBUSY),
             Try::Done(answer) => Some(answer),
@@ -343,7 +342,7 @@ pub(in super::super) unsafe extern "C" fn pthread_mutex_clocklock(
 ///
 /// The mutex and the time must be valid.
 unsafe fn lock_until(mutex: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> Option<c_int> {
-    on_green_that_may_switch(|worker| {
+    on_green_keeping_errno(|worker| {
         // SAFETY: null or valid, by the function's contract.
         let deadline = Deadline::at(worker, clock, unsafe { until.as_ref() }?)?;
         // SAFETY: the caller's promise.

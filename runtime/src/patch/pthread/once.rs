@@ -3,7 +3,7 @@
 use super::super::addresses::{self, Key, What};
 use super::super::deadline::Deadline;
 use super::super::report::count;
-use super::{Behind, Try, behind, on_green_that_may_switch, wait_for};
+use super::{Behind, Try, behind, on_green_keeping_errno, wait_for};
 use crate::inside;
 use crate::park::Reason;
 use crate::primitive::Mutex;
@@ -30,7 +30,7 @@ pub(in super::super) unsafe extern "C" fn pthread_once(
     if unsafe { control.read_volatile() } == DONE {
         return behind!(ONCE, control, routine);
     }
-    let happened = on_green_that_may_switch(|worker| {
+    let happened = on_green_keeping_errno(|worker| {
         let address = control as usize;
         let key = Key { address, what: What::Once };
         let begin = || {

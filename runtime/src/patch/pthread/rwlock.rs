@@ -3,7 +3,7 @@
 use super::super::addresses::{Key, What};
 use super::super::deadline::Deadline;
 use super::super::report::count;
-use super::{Behind, LOOK, Try, behind, field, given_back, on_green_that_may_switch, take_free, wait_for};
+use super::{Behind, LOOK, Try, behind, field, given_back, on_green_keeping_errno, take_free, wait_for};
 use crate::park::Reason;
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 
@@ -44,7 +44,7 @@ unsafe fn lock(
     what: &'static str,
     until: Option<(clockid_t, *const timespec)>,
 ) -> Option<c_int> {
-    on_green_that_may_switch(|worker| {
+    on_green_keeping_errno(|worker| {
         let deadline = match until {
             None => Deadline::never(),
             // SAFETY: null or valid, says the caller.

@@ -4,7 +4,7 @@ use super::super::addresses::{Key, What};
 use super::super::behind::behind_errno;
 use super::super::deadline::Deadline;
 use super::super::report::count;
-use super::{Behind, LOOK, Try, field, given_back, on_green_that_may_switch, take_free, wait_for};
+use super::{Behind, LOOK, Try, field, given_back, on_green_keeping_errno, take_free, wait_for};
 use crate::park::Reason;
 use crate::sys::errno;
 use libc::{c_int, clockid_t, sem_t, timespec};
@@ -33,7 +33,7 @@ const SHARED: usize = 8;
 ///
 /// The semaphore must be valid; so must the time, if there is one.
 unsafe fn wait(semaphore: *mut sem_t, until: Option<(clockid_t, *const timespec)>) -> Option<c_int> {
-    let waited = on_green_that_may_switch(|worker| {
+    let waited = on_green_keeping_errno(|worker| {
         let deadline = match until {
             None => Deadline::never(),
             // SAFETY: null or valid, says the caller.

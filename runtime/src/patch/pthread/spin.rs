@@ -6,7 +6,7 @@
 use super::super::behind::{Behind, behind};
 use super::super::pauses::Pauses;
 use super::super::report::count;
-use super::on_green_that_may_switch;
+use super::on_green_keeping_errno;
 use libc::{c_int, pthread_spinlock_t};
 
 type Lock = unsafe extern "C" fn(*mut pthread_spinlock_t) -> c_int;
@@ -22,7 +22,7 @@ const SPINS: usize = 5000;
 #[unsafe(no_mangle)]
 pub(in super::super) unsafe extern "C" fn pthread_spin_lock(lock: *mut pthread_spinlock_t) -> c_int {
     count!(pthread_spin_lock);
-    let locked = on_green_that_may_switch(|worker| {
+    let locked = on_green_keeping_errno(|worker| {
         TRY_LOCK.function()?;
         let mut pauses = Pauses::new();
         let mut spins = 0;
